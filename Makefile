@@ -1,0 +1,79 @@
+# `make run` and `make test` need Python 3.11+, Node with npm, and (for test) apt; everything else they install themselves.
+SHELL := /bin/bash
+.ONESHELL:
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Installing from a lock asks for the same files everywhere; hashes are checked by pip.
+INSTALL := $(PIP) install --require-hashes -r
+EDITABLE := $(PIP) install --no-build-isolation --no-deps --editable .
+ARGS ?=
+
+.PHONY: help run test lint types check bench lock docs clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+run: .cache/run ## Start the agent with a demo Node app, live
+	@echo "Look in another terminal:  curl http://127.0.0.1:9797/healthz    curl http://127.0.0.1:9797/metrics"
+	echo "                           .venv/bin/heapwarden top             (Ctrl-C here ends both)"
+	echo "Make it move:              curl 'http://127.0.0.1:3000/leak?mib=20'    …/free, /block, /worker, /buffers"
+	exec $(BIN)/heapwarden run --listen 127.0.0.1:9797 $(ARGS) -- node config/examples/demo/server.js
+
+test: .cache/dev .cache/nodes .cache/parts lint ## Set everything up and run all tests
+	@$(BIN)/pytest -n 4 --dist worksteal $(ARGS)
+
+lint: .cache/dev ## Check style, types and layers
+	@echo "ruff, mypy, import-linter"
+	$(BIN)/ruff check --quiet
+	$(BIN)/ruff format --quiet --check
+	$(BIN)/mypy --no-error-summary
+	$(BIN)/lint-imports --no-logo > .cache/lint-imports.log || { cat .cache/lint-imports.log; exit 1; }
+
+bench: .cache/dev .cache/nodes .cache/bench-parts ## Measure costs side by side and print the tables
+	@for script in app_cost agent_cost scrape; do PYTHONPATH=tests $(BIN)/python benchmarks/$$script.py; done
+
+docs: .cache/dev ## Write the generated reference pages again
+	$(BIN)/python -m heapwarden.settings.reference > docs/configuration.md
+	$(BIN)/python -m heapwarden.exposition.reference > docs/metrics.md
+
+lock: .cache/dev ## Resolve the dependencies anew into requirements/
+	@compile="$(BIN)/pip-compile --quiet --upgrade --strip-extras --allow-unsafe --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options --all-build-deps pyproject.toml"
+	$$compile --extra top --extra dev --output-file requirements/dev.lock
+	$$compile --extra top --constraint requirements/dev.lock --output-file requirements/run.lock
+
+clean: ## Remove everything that was installed or made here
+	rm -rf .venv .cache tests/nodes/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with PYTHON=…")'
+	echo "Making a virtual environment in .venv"
+	$(PYTHON) -m venv .venv
+
+.cache/run: $(BIN)/python requirements/run.lock pyproject.toml
+	@echo "Installing Heapwarden and its libraries"
+	$(INSTALL) requirements/run.lock
+	$(EDITABLE)
+	mkdir -p .cache && touch $@
+
+.cache/dev: $(BIN)/python requirements/dev.lock pyproject.toml
+	@echo "Installing what development needs"
+	$(INSTALL) requirements/dev.lock
+	$(EDITABLE)
+	mkdir -p .cache && touch $@ .cache/run
+
+.cache/nodes: tests/nodes/package-lock.json
+	@echo "Installing Node 16 to 26 for tests"
+	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --prefix tests/nodes
+	mkdir -p .cache && touch $@
+
+.cache/parts: scripts/install-parts
+	@scripts/install-parts prometheus haproxy nginx-light
+	mkdir -p .cache && touch $@
+
+.cache/bench-parts: scripts/install-parts
+	@scripts/install-parts prometheus wrk
+	mkdir -p .cache && touch $@

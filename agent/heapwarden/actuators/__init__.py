@@ -1,0 +1,4 @@
+"""Ways to act on a process, one file each.
+
+Only here is anything signalled, started or ended, and only by explicit request. A signal goes through a pidfd.
+"""

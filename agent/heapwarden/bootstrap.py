@@ -1,0 +1,165 @@
+"""The only place that builds concrete things and puts them together."""
+
+import asyncio
+import contextlib
+import logging
+import resource
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from heapwarden import __version__
+from heapwarden.domain.errors import SettingsError
+from heapwarden.exposition.agent_metrics import AgentMetrics
+from heapwarden.exposition.collector import SnapshotCollector
+from heapwarden.exposition.families import FAMILIES
+from heapwarden.exposition.prom_client import FAMILIES as PROM_CLIENT_FAMILIES
+from heapwarden.exposition.text import page
+from heapwarden.runtime import memory_log
+from heapwarden.runtime.clock import SystemClock
+from heapwarden.runtime.soon import Soon
+from heapwarden.runtime.ticker import Ticker
+from heapwarden.runtime.watch import Watch
+from heapwarden.settings.model import Settings
+from heapwarden.sources.cgroup import CgroupSource
+from heapwarden.sources.discovery import ProcfsDiscovery
+from heapwarden.sources.procfs import ProcfsSource, namespace_pids
+from heapwarden.sources.reporter.server import ReporterServer
+from heapwarden.web.app import create_app
+from heapwarden.web.options import WebOptions
+from heapwarden.web.server import HttpServer
+
+log = logging.getLogger(__name__)
+
+PROC = Path("/proc")
+_FIXED = ("listen", "socket", "socket_mode", "state_dir")
+"""Settings that a running agent can't change."""
+
+
+class Agent:
+    """Everything that runs, from :meth:`start` to :meth:`stop`. Built and used within one event loop."""
+
+    def __init__(self, settings: Settings, *, log_interval_seconds: float) -> None:
+        """Build; nothing is opened yet. ``log_interval_seconds`` 0: no memory line."""
+        self._settings = settings
+        self._log_interval_seconds = log_interval_seconds
+        self._clock = SystemClock()
+        registry = CollectorRegistry()
+        self._metrics = AgentMetrics(registry, __version__)
+        discovery = ProcfsDiscovery(PROC)
+        self._watch = Watch(settings.watchlist, discovery=discovery, clock=self._clock)
+        self._soon = Soon(self._watch)
+        self._reporters = ReporterServer(
+            settings.socket,
+            settings.socket_mode,
+            discovery=discovery,
+            namespace_pids=namespace_pids,
+            feed=self._watch,
+            clock=self._clock,
+            telemetry=self._metrics,
+        )
+        self._ticker = Ticker(
+            self._watch,
+            discovery,
+            (ProcfsSource(PROC), CgroupSource(PROC)),
+            clock=self._clock,
+            telemetry=self._metrics,
+            interval_seconds=settings.sample_interval_seconds,
+        )
+        self._http = HttpServer(self._app(registry), settings.listen)
+        self._tasks: list[asyncio.Task[None]] = []
+        self.broken = asyncio.Event()
+        """Set when a part has ended that should run for ever: better no agent than half of one."""
+
+    async def start(self) -> None:
+        """Open the address and the socket, and begin to tick. Raises ListenError, SocketUnavailableError."""
+        host, port = self._http.bind()
+        self._configure_reporters()
+        await self._reporters.start()
+        work: dict[str, Callable[[], Coroutine[None, None, None]]]
+        work = {"tick": self._ticker.run, "reporters": self._reporters.run, "http": self._http.serve}
+        if self._log_interval_seconds:
+            work["memory log"] = lambda: memory_log.run(self._watch, self._clock, self._log_interval_seconds)
+        for name, run in work.items():
+            task = asyncio.create_task(run(), name=name)
+            task.add_done_callback(self._ended)
+            self._tasks.append(task)
+        for notice in self._settings.notices:
+            log.warning("%s", notice)
+        where = {"host": host, "port": port, "socket": str(self._settings.socket)}
+        log.info("heapwarden %s on http://%s:%d, reporters at %s", __version__, *where.values(), extra=where)
+
+    async def stop(self) -> None:
+        """End everything; what is not open is no error."""
+        self._soon.cancel()
+        self._http.stop()
+        await self._reporters.stop()
+        for task in self._tasks:
+            if task.get_name() != "http":
+                task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def reload(self, load: Callable[[], Settings]) -> None:
+        """Take new settings from ``load``; when they are bad the old ones stay in force, and that is said."""
+        try:
+            settings = load()
+        except SettingsError as error:
+            self._metrics.config_reloaded(ok=False)
+            log.error("settings not reloaded, the old ones stay in force:\n%s", error)  # noqa: TRY400  the text is whole
+            return
+        for name in _FIXED:
+            if getattr(settings, name) != getattr(self._settings, name):
+                log.warning("`%s` has changed; that needs a restart of the agent", name)
+        self._settings = replace(settings, **{name: getattr(self._settings, name) for name in _FIXED})
+        self._ticker.interval_seconds = settings.sample_interval_seconds
+        self._configure_reporters()
+        self._watch.apply(settings.watchlist)
+        self._reporters.let_go_unwanted()
+        self._metrics.config_reloaded(ok=True)
+        for notice in settings.notices:
+            log.warning("%s", notice)
+        log.info("settings reloaded")
+
+    def _app(self, registry: CollectorRegistry) -> FastAPI:
+        """The HTTP side over whatever the newest snapshot and settings are."""
+        prom_client = CollectorRegistry()
+        for registered, families in ((registry, FAMILIES), (prom_client, PROM_CLIENT_FAMILIES)):
+            registered.register(SnapshotCollector(families, lambda: self._watch.snapshot, self._clock.monotonic))
+        return create_app(
+            snapshot=lambda: self._watch.snapshot,
+            monotonic=self._clock.monotonic,
+            options=self._web_options,
+            metrics=partial(page, registry),
+            prom_client_metrics=partial(page, prom_client),
+        )
+
+    def _web_options(self) -> WebOptions:
+        settings = self._settings
+        return WebOptions(
+            retry_after_seconds=settings.retry_after_seconds,
+            start_grace_seconds=settings.watchlist.default_health.start_grace_seconds,
+            sample_interval_seconds=settings.sample_interval_seconds,
+            prom_client_metrics=settings.prom_client_metrics,
+            known_names=frozenset(rule.name for rule in settings.watchlist.rules if rule.name is not None),
+        )
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            log.critical("task %s ended", task.get_name(), exc_info=task.exception())
+            self.broken.set()
+
+    def _configure_reporters(self) -> None:
+        interval, profiler = self._settings.sample_interval_seconds, self._settings.gc_profiler
+        self._reporters.configure(interval_seconds=interval, gc_profiler=profiler)
+
+
+def raise_descriptor_limit() -> None:
+    """A connection a worker thread needs more than the usual 1,024 descriptors."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

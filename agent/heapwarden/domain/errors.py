@@ -1,0 +1,35 @@
+"""All exceptions that Heapwarden raises. "No data" is not among them: a source that has nothing gives nothing."""
+
+
+class HeapwardenError(Exception):
+    """The root; its text is for the person who reads the log, and names the next step."""
+
+
+class SettingsError(HeapwardenError):
+    """The configuration is wrong; the text gives path, line, column and what would be right."""
+
+
+class FrameRefusedError(HeapwardenError):
+    """A reporter's frame broke the protocol. ``reason`` is bounded and counted."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        """Keep the bounded ``reason`` apart from the ``detail`` for the log."""
+        super().__init__(detail)
+        self.reason = reason
+
+
+class SocketUnavailableError(HeapwardenError):
+    """The reporters' socket can't be had: another agent holds it, or the place is not ours to write."""
+
+
+class ListenError(HeapwardenError):
+    """The HTTP address can't be had."""
+
+
+class CommandNotStartedError(HeapwardenError):
+    """The command to run and watch did not start. ``exit_code`` follows the shell: 127 not found, 126 not runnable."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        """Keep the shell's ``exit_code`` beside the message."""
+        super().__init__(message)
+        self.exit_code = exit_code

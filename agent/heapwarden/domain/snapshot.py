@@ -1,0 +1,47 @@
+"""What the agent knows, all at once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from heapwarden.domain.findings import Findings
+from heapwarden.domain.health import Verdict
+from heapwarden.domain.identity import Name, Process
+from heapwarden.domain.sample import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One watched process in a snapshot."""
+
+    process: Process
+    name: Name
+    sample: Sample
+    findings: Findings
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Immutable; whoever publishes the next one swaps it in by one assignment."""
+
+    at: float
+    """Monotonic time of publication, seconds."""
+    wall: float
+    """The same as Unix time."""
+    processes: tuple[Watched, ...] = ()
+    """Ordered by name, then slot."""
+    wrappers: tuple[Process, ...] = ()
+    """Package-manager processes in front of apps: shown, not judged."""
+    agent_started_at: float = 0.0
+    """Monotonic."""
+    last_tick_at: float | None = None
+    """Monotonic time at which the last tick ended; None before the first."""
+    by_name: Mapping[str, tuple[Watched, ...]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Index by process name once, for the health checks."""
+        index: dict[str, list[Watched]] = {}
+        for watched in self.processes:
+            index.setdefault(watched.name.process, []).append(watched)
+        object.__setattr__(self, "by_name", MappingProxyType({name: tuple(found) for name, found in index.items()}))

@@ -1,0 +1,34 @@
+"""The checked settings, as plain records."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from heapwarden.policy.matching import Watchlist
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """An HTTP address. ``port`` 0 lets the kernel choose."""
+
+    host: str = "0.0.0.0"  # noqa: S104  probes and Prometheus come from outside the pod
+    port: int = 9797
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings; the values are the defaults."""
+
+    listen: Listen = field(default_factory=Listen)
+    socket: Path = Path("/run/heapwarden/agent.sock")
+    socket_mode: int = 0o660
+    state_dir: Path = Path("/var/lib/heapwarden")
+    sample_interval_seconds: float = 1.0
+    gc_profiler: bool = True
+    """Whether reporters profile collections for used-before and used-after."""
+    prom_client_metrics: bool = False
+    """Whether ``/metrics/prom-client`` is served."""
+    retry_after_seconds: float = 10.0
+    """Told to load balancers with a 503."""
+    watchlist: Watchlist = field(default_factory=Watchlist)
+    notices: tuple[str, ...] = ()
+    """What is right in the file but has no effect in this version, one line each."""

@@ -1,0 +1,166 @@
+"""Memory of the container around each process, and the limit at which the kernel kills in it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from heapwarden.domain.identity import Process, ProcessId
+from heapwarden.domain.sample import ContainerFigures
+from heapwarden.sources.cgroup_path import (
+    CgroupMount,
+    Folders,
+    MemoryCgroup,
+    cgroup_mounts,
+    find_folders,
+    memory_cgroup,
+)
+from heapwarden.sources.procfile import natural, numbers, read_file, read_stat
+
+PROC = Path("/proc")
+MAX_MOUNTINFO_BYTES = 4 * 1024 * 1024
+LOOK_AGAIN_SECONDS = 10.0
+"""How long a process stays without figures before it is asked again where its cgroup lies."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """Names of one version's files, and the line of ``memory.stat`` with the cache that the kernel drops first."""
+
+    limit: str
+    usage: str
+    inactive: bytes
+
+
+_FILES = {
+    1: _Files("memory.limit_in_bytes", "memory.usage_in_bytes", b"total_inactive_file "),
+    2: _Files("memory.max", "memory.current", b"inactive_file "),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """Which cgroup a process was in when last looked at, and where that lies."""
+
+    text: bytes
+    """Of ``/proc/PID/cgroup``."""
+    cgroup: MemoryCgroup
+    folders: Folders | None
+    looked_at: float
+
+    def holds_at(self, now: float) -> bool:
+        """Whether it need not be looked for again: it was found, or missed a moment ago."""
+        return self.folders is not None or now < self.looked_at + LOOK_AGAIN_SECONDS
+
+
+class _Levels:
+    """The cgroups of one reading. Each is read once, however many others are below it."""
+
+    def __init__(self, machine_bytes: int) -> None:
+        """Limits above ``machine_bytes`` can't be hit and are none."""
+        self._machine_bytes = machine_bytes
+        self._limits: dict[str, int | None] = {}
+        self._working: dict[str, int | None] = {}
+
+    def fullest(self, folders: Folders, now: float) -> ContainerFigures | None:
+        """The cgroup nearest to its limit; without any limit the lowest; None where none is accounted."""
+        files = _FILES[folders.version]
+        lowest: ContainerFigures | None = None
+        fullest, most = None, -1.0
+        for folder in folders.upwards:
+            limit = self._limit(folder, files)
+            if limit is None and lowest is not None:
+                continue
+            working = self._working_set(folder, files)
+            if working is None:
+                continue
+            level = ContainerFigures(now, working, limit)
+            lowest = lowest or level
+            if limit is not None and working / limit > most:
+                fullest, most = level, working / limit
+        return fullest or lowest
+
+    def _limit(self, folder: str, files: _Files) -> int | None:
+        if folder not in self._limits:
+            limit = _number(read_file(f"{folder}/{files.limit}"))
+            # A limit of 0 can't be what a living process runs under.
+            self._limits[folder] = limit if limit is not None and 0 < limit <= self._machine_bytes else None
+        return self._limits[folder]
+
+    def _working_set(self, folder: str, files: _Files) -> int | None:
+        if folder not in self._working:
+            usage = _number(read_file(f"{folder}/{files.usage}"))
+            inactive = numbers(read_file(f"{folder}/memory.stat") or b"", files.inactive)
+            self._working[folder] = max(0, usage - inactive[0]) if usage is not None and inactive else None
+        return self._working[folder]
+
+
+class CgroupSource:
+    """:class:`~heapwarden.domain.sample.ContainerFigures` from cgroups of version 1 and 2.
+
+    Of all cgroups from the process's own upwards that have a limit, the one that is fullest counts. Limits above the
+    machine's memory can't be hit and are none. A process in the root cgroup is in no container and has no figures.
+    A cgroup that many processes share is read once.
+    """
+
+    name = "cgroup"
+
+    def __init__(
+        self, proc_root: Path = PROC, *, file_root: Path = Path("/"), machine_bytes: int | None = None
+    ) -> None:
+        """Own mount points stand below ``file_root``; ``machine_bytes`` is the machine's memory, asked if None."""
+        self._proc = str(proc_root)
+        self._file_root = str(file_root).rstrip("/")
+        self._machine_bytes = psutil.virtual_memory().total if machine_bytes is None else machine_bytes
+        self._own_mounts: tuple[CgroupMount, ...] | None = None
+        self._routes: dict[ProcessId, _Route] = {}
+
+    def read(self, processes: Sequence[Process], now: float) -> Mapping[ProcessId, ContainerFigures]:
+        """Figures of each process whose cgroup can be seen."""
+        levels = _Levels(self._machine_bytes)
+        read: dict[MemoryCgroup, ContainerFigures] = {}
+        figures: dict[ProcessId, ContainerFigures] = {}
+        routes: dict[ProcessId, _Route] = {}
+        for process in processes:
+            route = self._route(process.id, now) if process.id.visible else None
+            if route is None:
+                continue
+            routes[process.id] = route
+            # Where one process gave no way to its cgroup, the next in the same cgroup may.
+            known = read.get(route.cgroup) or (levels.fullest(route.folders, now) if route.folders else None)
+            if known is not None:
+                read[route.cgroup] = figures[process.id] = known
+        self._routes = routes
+        return figures
+
+    def _route(self, process: ProcessId, now: float) -> _Route | None:
+        text = read_file(f"{self._proc}/{process.pid}/cgroup") or b""
+        held = self._routes.get(process)
+        if held is not None and held.text == text and held.holds_at(now):
+            return held
+        cgroup = memory_cgroup(text)
+        stat = read_stat(self._proc, process.pid)
+        if cgroup is None or stat is None or stat.start != process.start:
+            return None
+        return _Route(text, cgroup, self._find(cgroup, process.pid), now)
+
+    def _find(self, cgroup: MemoryCgroup, pid: int) -> Folders | None:
+        """By the agent's own mounts, which may show the most; else by those that the process itself has."""
+        if self._own_mounts is None:
+            self._own_mounts = self._mounts("self")
+        own = find_folders(cgroup, self._own_mounts, self._file_root)
+        if own is not None:
+            return own
+        return find_folders(cgroup, self._mounts(pid), f"{self._proc}/{pid}/root", check_device=True)
+
+    def _mounts(self, pid: int | str) -> tuple[CgroupMount, ...]:
+        return cgroup_mounts(read_file(f"{self._proc}/{pid}/mountinfo", MAX_MOUNTINFO_BYTES) or b"")
+
+
+def _number(data: bytes | None) -> int | None:
+    """The number in a file that holds one; None for ``max``, and where there is none."""
+    try:
+        return natural(data or b"")
+    except ValueError:
+        return None

@@ -1,0 +1,127 @@
+"""What a load balancer is told: one answer from the verdicts of the last snapshot."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from heapwarden.domain.health import HealthState
+from heapwarden.domain.snapshot import Snapshot, Watched
+from heapwarden.web.options import WebOptions
+from heapwarden.web.views import Json, brief, memory_usage
+
+MOST_LISTED = 20
+"""Of more processes than these a health answer lists only those that are not healthy, the worst first.
+
+Twenty take a third of a millisecond; ``/processes`` has all.
+"""
+MOST_NAMES = 100
+STUCK_TICKS = 5
+STUCK_SECONDS = 10.0
+
+_WORSE = (
+    *(HealthState.HEALTHY, HealthState.STARTING, HealthState.UNKNOWN, HealthState.DEGRADED),
+    *(HealthState.UNHEALTHY, HealthState.DRAINING, HealthState.RESTARTING),
+)
+_RANK = {state: rank for rank, state in enumerate(_WORSE)}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer before it is bytes."""
+
+    status_code: int
+    body: Json
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def of_all(snapshot: Snapshot, options: WebOptions, now: float) -> Answer:
+    """The health of every watched process together."""
+    if not snapshot.processes:
+        return _none_yet(snapshot, options, now, "no Node process found yet")
+    return _of(snapshot.processes, options, now)
+
+
+def of_one(name: str, snapshot: Snapshot, options: WebOptions, now: float) -> Answer:
+    """The health of the processes that are called ``name``; 404 where neither the settings nor the machine know it.
+
+    While the agent is within its start grace any name may still appear.
+    """
+    found = snapshot.by_name.get(name)
+    if found:
+        return _of(found, options, now)
+    if name in options.known_names or _within_grace(snapshot, options, now):
+        return _none_yet(snapshot, options, now, f"no process called {name!r} found yet")
+    return unknown_name(name, snapshot, options)
+
+
+def unknown_name(name: str, snapshot: Snapshot, options: WebOptions) -> Answer:
+    """404, with the names that there are."""
+    names = sorted({*snapshot.by_name, *options.known_names})
+    return Answer(404, {"detail": f"no process is called {name!r}", "known": names[:MOST_NAMES]})
+
+
+def of_agent(snapshot: Snapshot, options: WebOptions, now: float) -> Answer:
+    """Whether the agent itself ticks."""
+    longest = max(STUCK_TICKS * options.sample_interval_seconds, STUCK_SECONDS)
+    last = snapshot.last_tick_at
+    age = now - (snapshot.agent_started_at if last is None else last)
+    body: Json = {"status": "alive", "lastTickAge": None if last is None else round(age, 3)}
+    if age <= longest:
+        return Answer(200, body)
+    what = "no tick has ended" if last is None else f"the last tick ended {age:.0f} s ago"
+    return Answer(503, body | {"status": "stuck", "reasons": [f"{what}; at most {longest:g} s are right"]})
+
+
+def _of(processes: Sequence[Watched], options: WebOptions, now: float) -> Answer:
+    worst = max(processes, key=_badness).verdict
+    listed = _listed(processes)
+    several = len(processes) > 1
+    body = {
+        "status": worst.state.label,
+        "memoryUsage": memory_usage(processes),
+        "reasons": [
+            f"{one.name.process}/{one.name.worker}: {reason.text}" if several else reason.text
+            for one in listed
+            for reason in one.verdict.reasons
+        ],
+        "processCount": len(processes),
+        "processes": [brief(one, now) for one in listed],
+    }
+    if not worst.serving:
+        return Answer(503, body, _retry_after(options))
+    degraded = worst.state is HealthState.DEGRADED
+    return Answer(200, body, {"x-envoy-degraded": "true"} if degraded else {})
+
+
+def _badness(watched: Watched) -> int:
+    """Whoever must not be sent to is worse than all others, so that status and code never contradict each other."""
+    verdict = watched.verdict
+    return _RANK[verdict.state] + (0 if verdict.serving else len(_RANK))
+
+
+def _listed(processes: Sequence[Watched]) -> Sequence[Watched]:
+    if len(processes) <= MOST_LISTED:
+        return processes
+    ill = [one for one in processes if one.verdict.state is not HealthState.HEALTHY]
+    return sorted(ill, key=_badness, reverse=True)[:MOST_LISTED]
+
+
+def _none_yet(snapshot: Snapshot, options: WebOptions, now: float, reason: str) -> Answer:
+    body = {
+        "status": HealthState.STARTING.label,
+        "memoryUsage": memory_usage(()),
+        "reasons": [reason],
+        "processCount": 0,
+        "processes": [],
+    }
+    if _within_grace(snapshot, options, now):
+        return Answer(200, body)
+    return Answer(503, body, _retry_after(options))
+
+
+def _within_grace(snapshot: Snapshot, options: WebOptions, now: float) -> bool:
+    return now - snapshot.agent_started_at < options.start_grace_seconds
+
+
+def _retry_after(options: WebOptions) -> dict[str, str]:
+    return {"retry-after": str(max(1, math.ceil(options.retry_after_seconds)))}

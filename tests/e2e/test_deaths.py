@@ -1,0 +1,99 @@
+"""Heaps driven to their end: the 503 comes before V8 gives up, every time; healthy heaps never lose their health."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from fakes.conditions import wait_for
+from fakes.machine import APPS, NODE_MAJORS, AgentHandle, Program, agent, app, demo, get, node
+
+AT_ONCE = "defaults: {health: {heap_usage: {for: 0s}}}\n"
+PREFILLED = 0.6
+"""The first two thirds of a heap are no news; filling them at once keeps the test short."""
+
+pytestmark = pytest.mark.node
+
+
+@dataclass
+class Death:
+    """One process on its way: what a load balancer that asks again and again was told last."""
+
+    program: Program
+    told: dict[int, float] = field(default_factory=dict)
+    """Status → monotonic time at which it was first told."""
+    ended_at: float | None = None
+
+
+@pytest.fixture
+def watcher(tmp_path: Path) -> Iterator[AgentHandle]:
+    """An agent at its defaults, but for `for: 0s`."""
+    with agent(tmp_path, AT_ONCE) as started:
+        yield started
+
+
+def _ask_until_death(watcher: AgentHandle, death: Death) -> None:
+    """Ask for this process's health until it has ended."""
+    pid = death.program.pid
+    while death.program.process.poll() is None:
+        found = next((one for one in watcher.get("/healthz").json["processes"] if one["pid"] == pid), None)
+        if found is not None:
+            death.told.setdefault(200 if found["serving"] else 503, time.monotonic())
+        time.sleep(0.02)
+    death.ended_at = time.monotonic()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("rate", [2, 20], ids=lambda rate: f"{rate}MBs")
+@pytest.mark.parametrize("size", [64, 256], ids=lambda size: f"{size}MB")
+def test_the_503_comes_before_the_end(watcher: AgentHandle, size: int, rate: int) -> None:
+    """All majors at once leak until V8 aborts; each was told 503 first, and none before its heap was nearly full."""
+    with ExitStack() as stack:
+        deaths = []
+        for major in NODE_MAJORS:
+            environment = {"LEAK_MB_PER_S": str(rate), "LEAK_PREFILL_MB": str(int(size * PREFILLED))}
+            option = f"--max-old-space-size={size}"
+            leak = app(watcher, node(major), option, APPS / "leak_to_death.cjs", **environment)
+            deaths.append(Death(stack.enter_context(leak)))
+        askers = [threading.Thread(target=_ask_until_death, args=(watcher, death)) for death in deaths]
+        for asker in askers:
+            asker.start()
+        for asker in askers:
+            asker.join(240)
+        for death, major in zip(deaths, NODE_MAJORS, strict=True):
+            assert death.ended_at is not None, f"Node {major} lived on"
+            assert any("JavaScript heap out of memory" in line for line in death.program.err), f"Node {major}"
+            assert 200 in death.told, f"Node {major} was never healthy"
+            assert 503 in death.told, f"Node {major} died without a 503"
+            assert death.told[200] < death.told[503] < death.ended_at
+
+
+@pytest.mark.parametrize("major", NODE_MAJORS)
+def test_a_large_static_cache_and_an_idle_app_stay_healthy(watcher: AgentHandle, major: int) -> None:
+    """500 MB that stay, and nothing at all: never anything but healthy, though heapUsed / heapTotal is beyond .9."""
+    with demo(watcher, major) as (started, url):
+        wait_for(lambda: _state(watcher, started.pid) == "healthy")
+        get(f"{url}/cache?mib=500")
+        seen = set()
+
+        def watched_long_enough() -> bool:
+            entry = _entry(watcher, started.pid)
+            seen.add(entry["status"])
+            full = entry["memoryUsage"]["heapUsed"] > 400 * 2**20
+            return full and time.monotonic() > deadline
+
+        deadline = time.monotonic() + 5
+        wait_for(watched_long_enough, 60)
+        assert seen == {"healthy"}
+
+
+def _entry(watcher: AgentHandle, pid: int) -> dict[str, object]:
+    return next((one for one in watcher.get("/healthz").json["processes"] if one["pid"] == pid), {})
+
+
+def _state(watcher: AgentHandle, pid: int) -> object:
+    return _entry(watcher, pid).get("status")

@@ -1,0 +1,55 @@
+"""PID namespaces, real ones: who the kernel says is there, and who only says so himself."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fakes.conditions import wait_for
+from fakes.machine import DEMO, HEAPWARDEN, AgentHandle, agent, node, program, reporting
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make PID namespaces")
+
+UNSHARE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Iterator[AgentHandle]:
+    """An agent in this namespace."""
+    with agent(tmp_path, "sample_interval: 250ms\n") as started:
+        yield started
+
+
+def test_an_app_in_an_inner_namespace_is_known_by_its_outer_pid(outside: AgentHandle) -> None:
+    """A container as a node agent sees it: the app takes itself for pid 1, the kernel knows better."""
+    with program((*UNSHARE, node(22), DEMO, "0"), outside.environment()) as started:
+        started.line("demo app on ")
+        (one,) = wait_for(outside.processes)
+        wait_for(lambda: outside.metric("heapwarden_heap_used_bytes", process="server", worker="0", thread="main"))
+        assert one["pid"] > 1
+        wait_for(lambda: (outside.metric("heapwarden_rss_bytes", process="server", worker="0") or 0) > 2**20)
+        assert outside.metric("heapwarden_agent_frames_total", result="pid_mismatch") is None
+
+
+def test_apps_that_the_agent_can_not_see_report_all_the_same(tmp_path: Path) -> None:
+    """A sidecar without a shared PID namespace: SO_PEERCRED reads 0, heap figures come, two apps stay two."""
+    socket = tmp_path / "agent.sock"
+    inner = (*HEAPWARDEN, "watch", "--socket", socket, "--listen", "127.0.0.1:0", "--log-format", "json")
+    with program((*UNSHARE, *inner)) as started:
+        port = json.loads(started.line('"port":'))["port"]
+        hidden = AgentHandle(started, socket, f"http://127.0.0.1:{port}")
+        with (
+            program((node(22), DEMO, "0"), reporting(socket)) as one,
+            program((node(20), DEMO, "0"), reporting(socket)),
+        ):
+            wait_for(lambda: len(hidden.processes()) == 2)
+            for worker in ("0", "1"):
+                labels = {"process": "server", "worker": worker}
+                wait_for(lambda labels=labels: hidden.metric("heapwarden_heap_used_bytes", **labels, thread="main"))  # type: ignore[misc]  mypy can't see lambda defaults
+                assert hidden.metric("heapwarden_rss_bytes", **labels) is None
+                assert hidden.metric("heapwarden_process_start_time_seconds", **labels)
+            one.signal(9)
+            one.wait()
+            wait_for(lambda: len(hidden.processes()) == 1, 60)

@@ -1,0 +1,166 @@
+"""Each figure under its contract name, and absent where it is not known."""
+
+import pytest
+
+from fakes.scrapes import scrape, series
+from fakes.snapshots import (
+    ALL_KINDS,
+    MIB,
+    NODE_24_SPACES_IN_USE,
+    NOW,
+    gc_totals,
+    heap,
+    isolate,
+    snapshot,
+    verdict,
+    watched,
+)
+from heapwarden.domain.health import HealthState
+from heapwarden.domain.sample import GcKind
+from heapwarden.exposition import reference
+from heapwarden.exposition.families import FAMILIES
+
+API = 'process="api",worker="0"'
+
+LATER = {
+    "heapwarden_leak_state",
+    "heapwarden_leak_slope_bytes_per_second",
+    "heapwarden_limit_eta_seconds",
+    "heapwarden_restarts_total",
+    "heapwarden_exits_total",
+    "heapwarden_config_problem",
+}
+
+
+def test_nothing_is_known_of_a_process_that_was_just_found() -> None:
+    """Only identity and state are published; no zeros and no NaN stand for what is not known."""
+    assert series(snapshot(watched(bare=True))) == {
+        f"heapwarden_health_state{{{API}}}": 1,
+        f"heapwarden_process_start_time_seconds{{{API}}}": 1_700_000_000.25,
+    }
+
+
+def test_worker_threads_are_summed() -> None:
+    """The main thread stands for itself; worker threads stand together, limits too."""
+    known = snapshot(watched(figures=heap(isolate(used_mib=60), isolate(1, used_mib=10), isolate(2, used_mib=20))))
+    assert series(known, "heapwarden_heap_used_bytes") == {
+        f'heapwarden_heap_used_bytes{{{API},thread="main"}}': 60 * MIB,
+        f'heapwarden_heap_used_bytes{{{API},thread="workers"}}': 30 * MIB,
+    }
+    assert series(known, "heapwarden_heap_effective_limit_bytes") == {
+        f'heapwarden_heap_effective_limit_bytes{{{API},thread="main"}}': 1024 * MIB,
+        f'heapwarden_heap_effective_limit_bytes{{{API},thread="workers"}}': 2048 * MIB,
+    }
+    assert series(known, "heapwarden_isolates") == {f"heapwarden_isolates{{{API}}}": 3}
+    old = series(known, "heapwarden_heap_space_used_bytes")
+    assert old[f'heapwarden_heap_space_used_bytes{{{API},thread="workers",space="old"}}'] == MIB
+
+
+def test_live_bytes_of_workers_wait_for_every_worker() -> None:
+    """A sum that leaves one out would be no sum."""
+    known = snapshot(watched(figures=heap(isolate(live=False), isolate(1), isolate(2, live=False))))
+    assert series(known, "heapwarden_heap_live_bytes") == {}
+    known = snapshot(watched(figures=heap(isolate(), isolate(1, used_mib=10), isolate(2, used_mib=20))))
+    assert series(known, "heapwarden_heap_live_bytes") == {
+        f'heapwarden_heap_live_bytes{{{API},thread="main"}}': 55 * MIB,
+        f'heapwarden_heap_live_bytes{{{API},thread="workers"}}': 20 * MIB,
+    }
+
+
+def test_empty_heap_spaces_are_left_out() -> None:
+    """Only spaces with a size are published."""
+    spaces = series(snapshot(watched()), "heapwarden_heap_space_size_bytes")
+    expected = {f'heapwarden_heap_space_size_bytes{{{API},thread="main",space="{s}"}}' for s in NODE_24_SPACES_IN_USE}
+    assert set(spaces) == expected
+
+
+def test_collections_become_a_cumulative_histogram() -> None:
+    """Buckets add up, +Inf is the count, and only kinds that occurred are there; ended worker threads are counted."""
+    figures = heap(isolate(kinds=(GcKind.MAJOR,)), retired_gc={GcKind.MAJOR: gc_totals(GcKind.MAJOR, 2)})
+    found = series(snapshot(watched(figures=figures)), "heapwarden_gc_duration_seconds")
+    prefix = f'heapwarden_gc_duration_seconds_bucket{{{API},kind="major",le='
+    assert found == {
+        f'{prefix}"0.001"}}': 120,
+        f'{prefix}"0.005"}}': 144,
+        f'{prefix}"0.025"}}': 156,
+        f'{prefix}"0.1"}}': 162,
+        f'{prefix}"0.5"}}': 164,
+        f'{prefix}"2.5"}}': 164,
+        f'{prefix}"+Inf"}}': 164,
+        f'heapwarden_gc_duration_seconds_sum{{{API},kind="major"}}': 3.75,
+        f'heapwarden_gc_duration_seconds_count{{{API},kind="major"}}': 164,
+    }
+
+
+def test_reclaimed_bytes_are_those_of_sweeps() -> None:
+    """Minor and major; marking and weak callbacks have none to tell."""
+    found = series(snapshot(watched()), "heapwarden_gc_reclaimed_bytes")
+    prefix = f"heapwarden_gc_reclaimed_bytes_total{{{API},kind="
+    assert found == {f'{prefix}"minor"}}': 50 * MIB, f'{prefix}"major"}}': 50 * MIB}
+
+
+def test_age_is_that_at_the_scrape() -> None:
+    """Figures grow older between snapshots, too."""
+    known = snapshot(watched())
+    assert series(known, "heapwarden_sample_age", now=NOW + 30) == {f"heapwarden_sample_age_seconds{{{API}}}": 30.5}
+
+
+def test_the_loop_is_the_main_threads() -> None:
+    """Median, 99th percentile and maximum in seconds, and utilisation."""
+    found = series(snapshot(watched()), "heapwarden_eventloop")
+    assert found == {
+        f'heapwarden_eventloop_delay_seconds{{{API},quantile="0.5"}}': 0.0005,
+        f'heapwarden_eventloop_delay_seconds{{{API},quantile="0.99"}}': 0.0125,
+        f'heapwarden_eventloop_delay_seconds{{{API},quantile="1.0"}}': 0.25,
+        f"heapwarden_eventloop_utilization_ratio{{{API}}}": 0.375,
+    }
+
+
+def test_no_limit_is_no_series() -> None:
+    """A container without a limit has a use, and no limit of 0."""
+    known = snapshot(watched(limit_bytes=None))
+    assert series(known, "heapwarden_container") == {f"heapwarden_container_memory_bytes{{{API}}}": 512 * MIB}
+
+
+@pytest.mark.parametrize("state", [pytest.param(state, id=state.label) for state in HealthState])
+def test_states_are_numbers(state: HealthState) -> None:
+    """As the contract numbers them."""
+    known = snapshot(watched(judged=verdict(state)))
+    assert series(known, "heapwarden_health_state") == {f"heapwarden_health_state{{{API}}}": state.value}
+
+
+def test_no_pid_and_no_argument_is_published() -> None:
+    """Labels are bounded, and a command line may hold secrets."""
+    text = scrape(snapshot(watched(pid=47_110_815)))
+    assert "47110815" not in text
+    assert "secret" not in text
+
+
+def test_what_later_issues_bring_is_not_there_yet() -> None:
+    """No family without figures behind it."""
+    assert not LATER & {family.name for family in FAMILIES}
+
+
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        pytest.param((), 42, id="no collection yet"),
+        pytest.param(ALL_KINDS[:1], 52, id="one kind"),
+        pytest.param(ALL_KINDS[:2], 62, id="two kinds"),
+        pytest.param(ALL_KINDS[:3], 71, id="three kinds, as Node 24 showed under load"),
+        pytest.param(ALL_KINDS, 80, id="all four kinds"),
+    ],
+)
+def test_series_stay_within_the_budget(kinds: tuple[GcKind, ...], expected: int) -> None:
+    """One isolate, all sources, a limit, six heap spaces in use: what each kind of collection adds, and the whole."""
+    count = len(series(snapshot(watched(figures=heap(isolate(kinds=kinds))))))
+    assert count == expected
+    assert count <= reference.SERIES_BUDGET
+
+
+def test_the_reference_counts_series_rightly() -> None:
+    """The numbers that the reference page gives are those of a scrape."""
+    spaces = len(NODE_24_SPACES_IN_USE)
+    for kinds in (2, 3, 4):
+        figures = heap(isolate(kinds=ALL_KINDS[:kinds]))
+        assert reference._series(spaces, kinds) == len(series(snapshot(watched(figures=figures))))
