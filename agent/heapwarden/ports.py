@@ -1,9 +1,13 @@
 """The edges, as Protocols: what the runtime asks for, and what whoever does I/O gives."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
+from heapwarden.domain.event import Event
+from heapwarden.domain.exit import ExitStatus
 from heapwarden.domain.identity import Process, ProcessId
+from heapwarden.domain.restart import Restart
 from heapwarden.domain.sample import HeapFigures, Reading
 
 
@@ -60,6 +64,61 @@ class Feed(Protocol):
     def wants(self, process: Process) -> bool:
         """Whether this process is watched."""
 
+    def drained(self, process: Process) -> None:
+        """The app says that it has no more requests under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What a journal holds when the agent starts."""
+
+    open: tuple[Restart, ...] = ()
+    """Restarts that were under way when the last agent ended, oldest first."""
+    past: tuple[Restart, ...] = ()
+    """Restarts that began within the time asked for, dry runs and open ones included, oldest first."""
+    trouble: str | None = None
+    """Why it may not be all; None where it is."""
+
+
+class Journal(Protocol):
+    """Remembers restarts and events beyond the agent's own life. Nothing here blocks the loop or raises."""
+
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong with it now, in words that name the file and the next step; None when nothing is."""
+
+    async def load(self, since_wall: float) -> Remembered:
+        """Open restarts, and those that began after ``since_wall``."""
+
+    async def save(self, restart: Restart, event: Event) -> bool:
+        """Keep the restart as it stands now, and the event; whether both are safe from the agent's own death."""
+
+    def append(self, event: Event) -> None:
+        """Keep an event when there is time; dropped and counted when it can't be kept."""
+
+    async def recent(self, most: int, process: str | None = None) -> Sequence[Event]:
+        """The newest events, newest first."""
+
+
+class Actuator(Protocol):
+    """A way to end a process, so that whoever is in charge of it brings it back. One file each in ``actuators``."""
+
+    kills: bool
+    """Whether SIGKILL follows when ``grace`` is over; False where another manager sees to that."""
+
+    async def terminate(self, restart: Restart) -> None:
+        """Ask it to end, once; does not wait for the end. Raises ActuationError: nothing was done, and why."""
+
+    async def kill(self, restart: Restart) -> None:
+        """End it by force. Raises ActuationError."""
+
+
+class ExitStatuses(Protocol):
+    """Knows how processes ended that nobody waits for here. Takes microseconds."""
+
+    def status(self, process: ProcessId) -> ExitStatus | None:
+        """How this very process ended; None where it can't be known (any more)."""
+
 
 class Telemetry(Protocol):
     """What the agent counts about itself."""
@@ -81,3 +140,6 @@ class Telemetry(Protocol):
 
     def config_reloaded(self, *, ok: bool) -> None:
         """The configuration was read again."""
+
+    def journal_error(self) -> None:
+        """The journal could not be opened, read or written, or had to drop an event."""

@@ -35,3 +35,7 @@ class FakeTelemetry:
     def config_reloaded(self, *, ok: bool) -> None:
         """Count."""
         self.counts["reload", str(ok)] += 1
+
+    def journal_error(self) -> None:
+        """Count."""
+        self.counts["journal",] += 1

@@ -22,6 +22,10 @@ class SocketUnavailableError(HeapwardenError):
     """The reporters' socket can't be had: another agent holds it, or the place is not ours to write."""
 
 
+class ActuationError(HeapwardenError):
+    """A process could not be asked to end, or ended by force. Nothing was done to any other."""
+
+
 class ListenError(HeapwardenError):
     """The HTTP address can't be had."""
 

@@ -117,6 +117,8 @@ class ContainerFigures:
     """Working set: usage less inactive page cache, which the kernel drops before it kills."""
     limit_bytes: int | None
     """None where no cgroup above the process has a limit below the machine's memory."""
+    oom_kills: int | None = None
+    """Processes that the kernel has killed for memory in the process's cgroups so far; None where it does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,8 @@ class HeapFigures:
     v8_version: str
     connected: bool = True
     """Whether the source still has its hold of the process."""
+    exit_code: int | None = None
+    """What the app itself said last: the exit code it was about to end with. None: it said nothing."""
     retired_gc: Mapping[GcKind, GcTotals] = field(default_factory=dict)
     """Collections of worker threads that have ended, so that the process's totals never fall."""
 

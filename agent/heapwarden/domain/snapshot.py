@@ -4,10 +4,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from heapwarden.domain.exit import ExitReason
 from heapwarden.domain.findings import Findings
 from heapwarden.domain.health import Verdict
 from heapwarden.domain.identity import Name, Process
+from heapwarden.domain.restart import Restart, RestartReason, Trigger
 from heapwarden.domain.sample import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A restart that a rule wants and that is not made."""
+
+    trigger: Trigger
+    code: str
+    """Bounded: budget, cooldown, min_uptime, sibling, jitter, journal, method, confirmation."""
+    text: str
+    """Why not, and when it will be, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Restarts and exits since the agent started, for counters."""
+
+    restarts: Mapping[tuple[Name, RestartReason, bool], int] = field(default_factory=dict)
+    """By name, reason, and whether it was a dry run."""
+    exits: Mapping[tuple[Name, ExitReason], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +41,7 @@ class Watched:
     sample: Sample
     findings: Findings
     verdict: Verdict
+    held: Held | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +56,9 @@ class Snapshot:
     """Ordered by name, then slot."""
     wrappers: tuple[Process, ...] = ()
     """Package-manager processes in front of apps: shown, not judged."""
+    restarts: tuple[Restart, ...] = ()
+    """Those under way; the process of one may be gone already."""
+    ledger: Ledger = field(default_factory=Ledger)
     agent_started_at: float = 0.0
     """Monotonic."""
     last_tick_at: float | None = None

@@ -50,6 +50,11 @@ class AgentMetrics:
         )
         for result in (RELOADED, FAILED):
             self._reloads.know(result)
+        self._journal_errors = Counter(
+            "heapwarden_agent_journal_errors",
+            "Times the journal could not be opened, read or written, or dropped an event.",
+            registry=registry,
+        )
         ProcessCollector(registry=registry)
         GCCollector(registry=registry)
 
@@ -76,6 +81,10 @@ class AgentMetrics:
     def config_reloaded(self, *, ok: bool) -> None:
         """The configuration was read again."""
         self._reloads.add(RELOADED if ok else FAILED)
+
+    def journal_error(self) -> None:
+        """The journal could not be opened, read or written, or dropped an event."""
+        self._journal_errors.inc()
 
 
 class _Counts:

@@ -1,0 +1,77 @@
+"""Restart rules, as the settings make them, and when one of them holds."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from heapwarden.domain.restart import Method, Plan
+
+
+class HeapFigure(StrEnum):
+    """What of the heap is held against its effective limit."""
+
+    USED = "used"
+    LIVE = "live"
+    """Used right after the last mark-compact: garbage that waits for collection does not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRule:
+    """Resident memory of the process, or of it and all its children where ``tree`` is set."""
+
+    limit: int | float
+    """Bytes as int, or a share of the container's limit as float."""
+    hold_seconds: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class ShareRule:
+    """A share of a limit."""
+
+    ratio: float
+    hold_seconds: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """At most ``restarts`` in any ``per_seconds``, of all processes of one name."""
+
+    restarts: int = 3
+    per_seconds: float = 3_600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """Least time between the end of one restart and the next of the same name.
+
+    ``cooldown_seconds`` after the first, doubled with each further one up to ``most_seconds``, and forgotten once
+    ``reset_seconds`` have passed without any.
+    """
+
+    cooldown_seconds: float = 60.0
+    most_seconds: float = 900.0
+    reset_seconds: float = 3_600.0
+    jitter_seconds: float = 0.0
+    """Up to so much is added by chance to the first wait, so that replicas don't act at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestartRules:
+    """All restart rules of one process; the values are the defaults, by which nothing is ever restarted."""
+
+    max_memory: MemoryRule | None = None
+    tree: bool = False
+    heap_usage: ShareRule | None = None
+    heap_of: HeapFigure = HeapFigure.USED
+    container_usage: ShareRule | None = None
+    escalate_after_seconds: float | None = None
+    """Restart what has been unhealthy for so long; health's ``escalate_to_restart_after``."""
+    confirm_with_gc: bool = False
+    """Before a restart for the heap, collect once and look again. It pauses the app."""
+    min_uptime_seconds: float = 60.0
+    budget: Budget = field(default_factory=Budget)
+    pauses: Pauses = field(default_factory=Pauses)
+    method: Method | None = None
+    """None: ``supervise`` for what `heapwarden run` has started, else ``signal``."""
+    plan: Plan = field(default_factory=Plan)
+    """``plan.method`` is filled in when a restart begins."""
+    dry_run: bool = False
