@@ -6,6 +6,7 @@ from typing import Protocol
 
 from heapwarden.domain.event import Event
 from heapwarden.domain.exit import ExitStatus
+from heapwarden.domain.findings import Limit, PressureLevel
 from heapwarden.domain.identity import Process, ProcessId
 from heapwarden.domain.restart import Restart
 from heapwarden.domain.sample import HeapFigures, Reading
@@ -118,6 +119,22 @@ class ExitStatuses(Protocol):
 
     def status(self, process: ProcessId) -> ExitStatus | None:
         """How this very process ended; None where it can't be known (any more)."""
+
+
+class Reporters(Protocol):
+    """What may be asked of the reporter in a process. False: it has none, or none of this version; nothing was sent."""
+
+    def pressure(self, process: ProcessId, level: PressureLevel, ratio: float, nearer: Limit) -> bool:
+        """Tell the app how near the nearer limit is."""
+
+    def drain(self, process: ProcessId, within_seconds: float) -> bool:
+        """Tell the app that it is going to be asked to end, and no new requests should come."""
+
+    def collect(self, process: ProcessId) -> bool:
+        """Ask the main thread for one full collection; figures follow by themselves. It pauses the app."""
+
+    def raise_signal(self, process: ProcessId, name: str) -> bool:
+        """Ask the process to send itself a signal, ``SIGTERM`` for example."""
 
 
 class Telemetry(Protocol):

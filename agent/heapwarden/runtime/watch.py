@@ -48,6 +48,12 @@ class Watch:
         """Nothing is watched yet."""
         self.on_change: Callable[[], None] = lambda: None
         """Called when something was marked between ticks and wants judging soon."""
+        self.on_admitted: Callable[[Process], None] = lambda _process: None
+        """Called for each process that is watched from now on."""
+        self.on_ended: Callable[[Watched], None] = lambda _watched: None
+        """Called with the last figures of each watched process that has ended, once its slot is free."""
+        self.on_published: list[Callable[[Snapshot], None]] = []
+        """Called in order with each new snapshot; whoever acts on it does so in a task of its own."""
         self._watchlist = watchlist
         self._discovery = discovery
         self._clock = clock
@@ -116,7 +122,7 @@ class Watch:
         for id_, record in list(self._records.items()):
             rule = watchlist.rule_for(record.process)
             if rule is None:
-                self._dismiss(record)
+                self._forget(record)
                 continue
             record.rules = rule.health
             wanted[id_] = rule.name or record.process.script
@@ -150,6 +156,18 @@ class Watch:
             agent_started_at=self._started_at,
             last_tick_at=now if tick_ended else self.snapshot.last_tick_at,
         )
+        for tell in self.on_published:
+            tell(self.snapshot)
+
+    def ended(self, process: ProcessId) -> None:
+        """The kernel says that this process has ended."""
+        record = self._records.get(process)
+        if record is not None:
+            self._dismiss(record)
+            self.on_change()
+
+    def drained(self, process: Process) -> None:
+        """The app says that it has no more requests under way."""
 
     def _admit(self, process: Process) -> Record | None:
         record = self._records.get(process.id)
@@ -169,6 +187,7 @@ class Watch:
         self._records[process.id] = record
         self._marked.add(process.id)
         log.info("watching %s/%s", name.process, name.worker, extra={"pid": process.id.pid})
+        self.on_admitted(process)
         return record
 
     def _bury_unconnected(self) -> None:
@@ -178,11 +197,16 @@ class Watch:
             if (heap is None or not heap.connected) and not self._discovery.alive(record.process.id):
                 self._dismiss(record)
 
-    def _dismiss(self, record: Record) -> None:
+    def _forget(self, record: Record) -> None:
         del self._records[record.process.id]
         self._roster.dismiss(record.process.id)
+
+    def _dismiss(self, record: Record) -> None:
+        self._forget(record)
         name = record.name
         log.info("%s/%s is gone", name.process, name.worker, extra={"pid": record.process.id.pid})
+        if record.watched is not None:
+            self.on_ended(replace(record.watched, sample=record.sample))
 
 
 def _lingered(record: Record, now: float) -> bool:
