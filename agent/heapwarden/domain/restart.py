@@ -128,6 +128,8 @@ class Restart:
     signalled: bool = False
     """Of the present stage: whether its signal, command or request is out. Written after it was sent."""
     outcome: Outcome | None = None
+    ended_wall: float | None = None
+    """When it came to its outcome."""
     note: str = ""
     """What did not go as planned, for people."""
 
