@@ -65,3 +65,5 @@ class Findings:
     """Mark-compacts of the worst isolate within the last seconds (see analysis.collections)."""
     mark_compact_share: float
     """Share of wall time that they took."""
+    limit_in_seconds: float | None = None
+    """Until the nearer limit is hit if memory goes on as in the last seconds; None while nothing grows."""

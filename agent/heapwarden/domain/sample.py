@@ -122,6 +122,15 @@ class ContainerFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class TreeFigures:
+    """Resident memory of a process and everything below it. Pages that they share count more than once."""
+
+    taken_at: float
+    rss_bytes: int
+    processes: int
+
+
+@dataclass(frozen=True, slots=True)
 class HeapFigures:
     """All isolates of one process, from one source."""
 
@@ -164,7 +173,7 @@ class HeapFigures:
         return {kind: total for kind, total in totals.items() if total.count}
 
 
-Reading = KernelFigures | ContainerFigures
+Reading = KernelFigures | ContainerFigures | TreeFigures
 """What a fetched source knows of one process at one time."""
 
 
@@ -178,6 +187,8 @@ class Sample:
     kernel: KernelFigures | None = None
     container: ContainerFigures | None = None
     heap: HeapFigures | None = None
+    tree: TreeFigures | None = None
+    """Only of a process whose rule counts its children."""
     sources: Mapping[str, bool] = field(default_factory=dict)
     """For each source that was asked about this process: whether it answers now."""
 

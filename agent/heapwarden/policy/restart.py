@@ -1,9 +1,12 @@
-"""Restart rules, as the settings make them, and when one of them holds."""
+"""Restart rules, as the settings make them."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from heapwarden.domain.restart import Method, Plan
+
+RESERVE_SECONDS = 3.0
+"""For a graceful stop: a limit that is nearer than this is not waited for, whatever ``for`` and ``drain`` say."""
 
 
 class HeapFigure(StrEnum):
@@ -75,3 +78,14 @@ class RestartRules:
     plan: Plan = field(default_factory=Plan)
     """``plan.method`` is filled in when a restart begins."""
     dry_run: bool = False
+
+    @property
+    def any(self) -> bool:
+        """Whether any rule could ever hold."""
+        rules = (self.max_memory, self.heap_usage, self.container_usage, self.escalate_after_seconds)
+        return any(rule is not None for rule in rules)
+
+    @property
+    def reserve_seconds(self) -> float:
+        """How long before a limit is hit the process must be asked to end, so that it still can by itself."""
+        return min(self.plan.grace_seconds, RESERVE_SECONDS)

@@ -13,7 +13,7 @@ from heapwarden.analysis.collections import MajorActivity, MajorMark, activity, 
 from heapwarden.analysis.pressure import heap_ratio, heap_total_ratio, pressure, worst
 from heapwarden.domain.findings import Findings
 from heapwarden.domain.identity import Name, Process, ProcessId, Role
-from heapwarden.domain.sample import ContainerFigures, HeapFigures, KernelFigures, Reading, Sample
+from heapwarden.domain.sample import ContainerFigures, HeapFigures, KernelFigures, Reading, Sample, TreeFigures
 from heapwarden.domain.snapshot import Snapshot, Watched
 from heapwarden.policy.health import HealthRules
 from heapwarden.policy.judge import HealthMemory, judge
@@ -219,6 +219,8 @@ def _field(reading: Reading | None) -> dict[str, Any]:
             return {"kernel": reading}
         case ContainerFigures():
             return {"container": reading}
+        case TreeFigures():
+            return {"tree": reading}
     return {}
 
 

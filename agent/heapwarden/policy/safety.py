@@ -1,0 +1,106 @@
+"""Whether a restart that is wanted may be made: budget, cooldown, uptime, siblings, and what is not known.
+
+Real restarts and dry runs are counted apart. Both are counted by slot (``process`` and ``worker``): each of four
+cluster workers has a budget of its own, and one at a time keeps the others serving.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from heapwarden.domain.restart import Outcome, Restart
+from heapwarden.policy.restart import Pauses, RestartRules
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What bears on it at one time. ``past``: restarts of this slot that are over, oldest first."""
+
+    uptime_seconds: float
+    past: Sequence[Restart]
+    busy: str | None
+    """Which restart of the same name is under way."""
+    agent_started_wall: float
+    journal_trouble: str | None = None
+    """Why a restart made now could be forgotten."""
+    past_incomplete: str | None = None
+    """Why there may have been restarts before the agent's start that are not in ``past``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why it may not be. ``code`` is bounded: min_uptime, sibling, budget, cooldown, journal."""
+
+    code: str
+    text: str
+
+
+def refusal(rules: RestartRules, standing: Standing, now_wall: float) -> Refusal | None:
+    """Why a restart by a rule may not be made now; None when it may."""
+    if standing.uptime_seconds < rules.min_uptime_seconds:
+        up, least = _span(standing.uptime_seconds), _span(rules.min_uptime_seconds)
+        return Refusal("min_uptime", f"it is up for {up} only, min_uptime is {least}")
+    if standing.busy is not None:
+        return Refusal("sibling", f"{standing.busy} is being restarted, one at a time")
+    past = [one for one in standing.past if one.dry_run is rules.dry_run and _spends(one)]
+    return _budget(rules, standing, past, now_wall) or _cooldown(rules.pauses, past, now_wall)
+
+
+def _spends(restart: Restart) -> bool:
+    return restart.outcome is not Outcome.CANCELLED
+
+
+def _budget(rules: RestartRules, standing: Standing, past: Sequence[Restart], now_wall: float) -> Refusal | None:
+    """Within any ``per``. What might have been forgotten is taken for spent; what would be, for nearly spent."""
+    budget, per = rules.budget, rules.budget.per_seconds
+    if standing.past_incomplete is not None and not rules.dry_run:
+        left = standing.agent_started_wall + per - now_wall
+        if left > 0:
+            text = f"earlier restarts are not known ({standing.past_incomplete}), so the budget counts as spent"
+            return Refusal("journal", f"{text} for another {_span(left)}")
+    most = 1 if standing.journal_trouble is not None and not rules.dry_run else budget.restarts
+    # A restart dated in the future was made before the clock was set back: it still counts.
+    spent = [one for one in past if now_wall - one.wall < per]
+    if len(spent) < most:
+        return None
+    free_in = _span(max(0.0, min(spent[-most].wall + per - now_wall, per)))
+    if most < budget.restarts:
+        text = f"{len(spent)} in the last {_span(per)}, and no more while {standing.journal_trouble}"
+        return Refusal("journal", f"{text}; next in {free_in}")
+    return Refusal("budget", f"budget spent: {len(spent)} in the last {_span(per)}, {most} allowed; next in {free_in}")
+
+
+def _cooldown(pauses: Pauses, past: Sequence[Restart], now_wall: float) -> Refusal | None:
+    wait = cooldown_seconds(pauses, [_end(one) for one in past], now_wall)
+    if wait <= 0:
+        return None
+    return Refusal(
+        "cooldown", f"the last restart was {_span(max(0.0, now_wall - _end(past[-1])))} ago; {_span(wait)} to go"
+    )
+
+
+def cooldown_seconds(pauses: Pauses, ends: Sequence[float], now_wall: float) -> float:
+    """How long to wait still, after restarts that ended at ``ends`` (Unix seconds, ascending); 0 or less: no longer."""
+    if not ends:
+        return 0.0
+    chain = 1
+    while chain < len(ends) and ends[-chain] - ends[-chain - 1] < pauses.reset_seconds:
+        chain += 1
+    if now_wall - ends[-1] >= pauses.reset_seconds:
+        return 0.0
+    wait = min(pauses.most_seconds, pauses.cooldown_seconds * 2.0 ** min(chain - 1, 30))
+    return min(ends[-1] + wait - now_wall, wait)
+
+
+def _end(restart: Restart) -> float:
+    return restart.ended_wall if restart.ended_wall is not None else restart.wall
+
+
+def _span(seconds: float) -> str:
+    """Two hours and five minutes as 2h05m."""
+    whole = round(seconds)
+    if whole < 60:  # noqa: PLR2004  seconds in a minute
+        return f"{whole}s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:  # noqa: PLR2004  minutes in an hour
+        return f"{minutes}m{rest:02d}s" if rest else f"{minutes}m"
+    return f"{minutes // 60}h{minutes % 60:02d}m"
