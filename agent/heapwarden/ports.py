@@ -7,7 +7,7 @@ from typing import Protocol
 from heapwarden.domain.event import Event
 from heapwarden.domain.exit import ExitStatus
 from heapwarden.domain.findings import Limit, PressureLevel
-from heapwarden.domain.identity import Process, ProcessId
+from heapwarden.domain.identity import Name, Process, ProcessId
 from heapwarden.domain.restart import Restart
 from heapwarden.domain.sample import HeapFigures, Reading
 
@@ -135,6 +135,23 @@ class Reporters(Protocol):
 
     def raise_signal(self, process: ProcessId, name: str) -> bool:
         """Ask the process to send itself a signal, ``SIGTERM`` for example."""
+
+
+class Operator(Protocol):
+    """What people may ask for by the name of a process. Quick, on the event loop; ends before anything is done.
+
+    ``worker`` None stands for all workers of that name. Each raises RequestRefusedError, and then nothing was done.
+    ``unknown`` is for names and workers that are not watched now.
+    """
+
+    def restart(self, name: str, worker: str | None, reason: str) -> Sequence[Restart]:
+        """Restart each, one at a time; gives those that were accepted, whether begun or waiting for their turn."""
+
+    def drain(self, name: str, worker: str | None, reason: str) -> Sequence[Name]:
+        """Take each out of service until it is undrained or ends; nothing is restarted."""
+
+    def undrain(self, name: str, worker: str | None) -> Sequence[Name]:
+        """Put each back: ends a drain that was asked for, and cancels a restart that has not signalled yet."""
 
 
 class Telemetry(Protocol):

@@ -1,5 +1,7 @@
 """All exceptions that Heapwarden raises. "No data" is not among them: a source that has nothing gives nothing."""
 
+from typing import Literal
+
 
 class HeapwardenError(Exception):
     """The root; its text is for the person who reads the log, and names the next step."""
@@ -24,6 +26,19 @@ class SocketUnavailableError(HeapwardenError):
 
 class ActuationError(HeapwardenError):
     """A process could not be asked to end, or ended by force. Nothing was done to any other."""
+
+
+class RequestRefusedError(HeapwardenError):
+    """Somebody asked for something that is not done now; nothing was. ``code`` is bounded.
+
+    ``unknown``: no such process or worker. ``busy``: it is under way already. ``off``: the settings forbid it.
+    ``not_possible``: any other reason, which the text gives.
+    """
+
+    def __init__(self, code: Literal["unknown", "busy", "off", "not_possible"], text: str) -> None:
+        """Keep the bounded ``code`` apart from the ``text`` for people."""
+        super().__init__(text)
+        self.code = code
 
 
 class ListenError(HeapwardenError):
