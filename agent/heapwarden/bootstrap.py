@@ -14,6 +14,8 @@ from prometheus_client import CollectorRegistry
 
 from heapwarden import __version__
 from heapwarden.domain.errors import SettingsError
+from heapwarden.domain.exit import ExitStatus
+from heapwarden.domain.identity import ProcessId
 from heapwarden.exposition.agent_metrics import AgentMetrics
 from heapwarden.exposition.collector import SnapshotCollector
 from heapwarden.exposition.families import FAMILIES
@@ -38,6 +40,8 @@ log = logging.getLogger(__name__)
 PROC = Path("/proc")
 _FIXED = ("listen", "socket", "socket_mode", "state_dir")
 """Settings that a running agent can't change."""
+_CHILD_EXITS = 16
+"""So many ends of started commands are remembered."""
 
 
 class Agent:
@@ -72,6 +76,7 @@ class Agent:
         )
         self._http = HttpServer(self._app(registry), settings.listen)
         self._tasks: list[asyncio.Task[None]] = []
+        self._child_exits: dict[ProcessId, ExitStatus] = {}
         self.broken = asyncio.Event()
         """Set when a part has ended that should run for ever: better no agent than half of one."""
 
@@ -123,6 +128,20 @@ class Agent:
         for notice in settings.notices:
             log.warning("%s", notice)
         log.info("settings reloaded")
+
+    def restarting(self, pid_of_child: int) -> bool:  # noqa: ARG002  without a dispatcher nothing is restarted
+        """Whether the end of this started command belongs to a restart of ours, so that it is to be started again.
+
+        True while a restart has come to its stage ``terminate`` and has no successor yet, and its process is the
+        command itself or stands below it.
+        """
+        return False
+
+    def child_ended(self, process: ProcessId, status: ExitStatus) -> None:
+        """Hear how a started command ended; the newest few are remembered."""
+        self._child_exits[process] = status
+        while len(self._child_exits) > _CHILD_EXITS:
+            del self._child_exits[next(iter(self._child_exits))]
 
     def _app(self, registry: CollectorRegistry) -> FastAPI:
         """The HTTP side over whatever the newest snapshot and settings are."""
