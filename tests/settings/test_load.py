@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from pydantic.fields import FieldInfo
 
 from heapwarden.domain.errors import SettingsError
+from heapwarden.domain.restart import Method, Plan
 from heapwarden.policy.health import HealthRules, HeapDenominator, OnUnknown, UsageRule
 from heapwarden.policy.matching import Match, ProcessRule, Watchlist
+from heapwarden.policy.restart import Budget, MemoryRule, RestartRules
 from heapwarden.settings import default_path, load, parse, parse_duration, parse_listen
 from heapwarden.settings.load import MAX_BYTES
 from heapwarden.settings.model import Listen, Settings
@@ -97,24 +99,33 @@ def test_every_key_arrives() -> None:
         prom_client_metrics=True,
         retry_after_seconds=60.0,
         watchlist=Watchlist((first, second), watch_unmatched=False, default_health=health),
-        notices=("state_dir: checked, but this version keeps no state",),
     )
 
 
-def test_what_has_no_effect_yet_is_said() -> None:
-    """Restart rules are checked, and whoever writes them is told that nothing will be restarted."""
+def test_restart_rules_arrive() -> None:
+    """Each in its record; a process has the defaults that it doesn't override, key by key."""
     text = """
-    defaults: {health: {escalate_to_restart_after: 10m}}
+    defaults:
+      health: {escalate_to_restart_after: 10m}
+      restart: {max_memory: 1G, for: 5s, drain: 1s, dry_run: true}
     processes:
       - match: {pid: 1}
       - match: {pid: 2}
         health: {escalate_to_restart_after: 5m}
-        restart: {max_memory: 80%, budget: {restarts: 3, per: 1h}}
+        restart: {max_memory: 80%, budget: {restarts: 5, per: 1d}, grace: 2s, method: pm2, dry_run: false}
     """
-    assert parse(text, "f.yaml", {}).notices == (
-        "defaults.health.escalate_to_restart_after: checked, but this version restarts nothing",
-        "processes[1].health.escalate_to_restart_after: checked, but this version restarts nothing",
-        "processes[1].restart: checked, but this version restarts nothing",
+    watchlist = parse(text, "f.yaml", {}).watchlist
+    defaults = RestartRules(
+        max_memory=MemoryRule(2**30, 5.0), escalate_after_seconds=600.0, plan=Plan(drain_seconds=1.0), dry_run=True
+    )
+    assert watchlist.default_restart == defaults
+    assert watchlist.rules[0].restart == defaults
+    assert watchlist.rules[1].restart == RestartRules(
+        max_memory=MemoryRule(0.8, 5.0),
+        escalate_after_seconds=300.0,
+        budget=Budget(5, 86_400.0),
+        method=Method.PM2,
+        plan=Plan(drain_seconds=1.0, grace_seconds=2.0),
     )
 
 

@@ -84,15 +84,6 @@ def test_what_is_written_has_the_same_effect(settings: Settings) -> None:
     assert parse(as_yaml(settings), "f.yaml", {"A": "wrong"}) == settings
 
 
-def test_the_complete_file_says_what_has_no_effect() -> None:
-    """In comments above."""
-    settings = parse("state_dir: /s\nprocesses: [{match: {pid: 1}, restart: {max_memory: 1G}}]", "f.yaml", {})
-    lines = as_yaml(settings).splitlines()
-    assert lines[:2] == [f"# {notice}" for notice in settings.notices]
-    assert "state_dir: /s" in lines
-    assert not any("restart:" in line for line in lines[2:])
-
-
 def test_the_summary_of_the_defaults() -> None:
     """A line for each thing that matters."""
     assert summary(Settings()) == (

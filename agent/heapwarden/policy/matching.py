@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from heapwarden.domain.identity import Process
 from heapwarden.policy.health import HealthRules
+from heapwarden.policy.restart import RestartRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class ProcessRule:
     name: str | None
     match: Match
     health: HealthRules
+    restart: RestartRules = field(default_factory=RestartRules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Watchlist:
     within: Match = field(default_factory=Match)
     """Nothing outside is watched, whatever the rules say: the command line's scope."""
     default_health: HealthRules = field(default_factory=HealthRules)
+    default_restart: RestartRules = field(default_factory=RestartRules)
 
     def rule_for(self, process: Process) -> ProcessRule | None:
         """The rule that holds for ``process``; None when it is not watched."""
@@ -60,4 +63,6 @@ class Watchlist:
         for rule in self.rules:
             if rule.match.holds(process):
                 return rule
-        return ProcessRule(name=None, match=Match(), health=self.default_health) if self.watch_unmatched else None
+        if not self.watch_unmatched:
+            return None
+        return ProcessRule(name=None, match=Match(), health=self.default_health, restart=self.default_restart)

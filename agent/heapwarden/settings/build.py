@@ -1,16 +1,14 @@
 """The checked file turned into the records that the rest of the agent knows. The records hold the defaults."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from heapwarden.policy.health import HealthRules, HeapDenominator, OnUnknown, UsageRule
 from heapwarden.policy.matching import Match, ProcessRule, Watchlist
+from heapwarden.settings.build_restart import merged, restart_rules
 from heapwarden.settings.model import Settings
 from heapwarden.settings.schema import FileSection, HealthSection, MatchSection, UsageSection
-
-NO_RESTARTS = "checked, but this version restarts nothing"
 
 
 def build(file: FileSection) -> Settings:
@@ -18,7 +16,6 @@ def build(file: FileSection) -> Settings:
     return replace(
         Settings(),
         watchlist=_watchlist(file),
-        notices=tuple(_notices(file)),
         **_given(
             listen=file.listen,
             socket=file.socket,
@@ -66,24 +63,23 @@ def match_of(section: MatchSection) -> Match:
 
 
 def _watchlist(file: FileSection) -> Watchlist:
-    defaults = health_rules(file.defaults.health, HealthRules())
+    defaults = file.defaults
+    health = health_rules(defaults.health, HealthRules())
     rules = (
-        ProcessRule(process.name, match_of(process.match), health_rules(process.health, defaults))
+        ProcessRule(
+            process.name,
+            match_of(process.match),
+            health_rules(process.health, health),
+            restart_rules(merged(process.restart, defaults.restart), merged(process.health, defaults.health)),
+        )
         for process in file.processes or ()
     )
-    return Watchlist(tuple(rules), watch_unmatched=file.unmatched != "ignore", default_health=defaults)
-
-
-def _notices(file: FileSection) -> Iterator[str]:
-    if file.state_dir is not None:
-        yield "state_dir: checked, but this version keeps no state"
-    if file.defaults.health.escalate_to_restart_after is not None:
-        yield f"defaults.health.escalate_to_restart_after: {NO_RESTARTS}"
-    for index, process in enumerate(file.processes or ()):
-        if process.health.escalate_to_restart_after is not None:
-            yield f"processes[{index}].health.escalate_to_restart_after: {NO_RESTARTS}"
-        if process.restart is not None:
-            yield f"processes[{index}].restart: {NO_RESTARTS}"
+    return Watchlist(
+        tuple(rules),
+        watch_unmatched=file.unmatched != "ignore",
+        default_health=health,
+        default_restart=restart_rules(defaults.restart, defaults.health),
+    )
 
 
 def _given(**values: Any) -> dict[str, Any]:

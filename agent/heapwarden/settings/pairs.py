@@ -31,13 +31,13 @@ def impossible_pairs(file: FileSection) -> Iterator[Fault]:
     defaults = health_rules(file.defaults.health, built_in)
     yield from _health(_DEFAULTS, file.defaults.health, built_in)
     yield from _stale(file, _DEFAULTS, file.defaults.health, built_in)
+    yield from _restart(("defaults", "restart"), file.defaults.restart)
     for index, process in enumerate(file.processes or ()):
         path: KeyPath = ("processes", index, "health")
         yield from _health(path, process.health, defaults)
         if process.health.stale_after is not None:
             yield from _stale(file, path, process.health, defaults)
-        if process.restart is not None:
-            yield from _restart(("processes", index, "restart"), process.restart)
+        yield from _restart(("processes", index, "restart"), process.restart)
     yield from _matches(file.processes or ())
     if file.unmatched == "ignore" and not file.processes:
         wrong = "ignore, and no processes: nothing would ever be watched"

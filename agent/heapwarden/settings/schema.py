@@ -19,8 +19,6 @@ from heapwarden.settings.model import Listen
 
 MAX_RULES = 1000
 
-LATER = "This version checks it and does nothing with it."
-
 
 def _key(about: str, example: str, *, key: str | None = None) -> Any:
     """A key that need not be given. ``example`` is YAML; ``key``: its spelling where that is a word of Python."""
@@ -81,30 +79,7 @@ class HealthSection(Section):
         "Age at which heap figures no longer count; at least twice `sample_interval`.", "10s"
     )
     escalate_to_restart_after: Annotated[float | None, kinds.time("1s", "1d")] = _key(
-        f"Restart a process that stays unhealthy so long. {LATER}", "10m"
-    )
-
-
-class DefaultsSection(Section):
-    """What holds for every process."""
-
-    health: HealthSection = Field(
-        default=HealthSection(),
-        description="Health rules of every process; a process rule overrides them key by key.",
-        examples=["{on_unknown: healthy}"],
-    )
-
-
-class MatchSection(Section):
-    """Conditions; all that are given must hold."""
-
-    command: Annotated[re.Pattern[str] | None, kinds.PATTERN] = _key(
-        "Searched in the command line, its arguments joined by single spaces.", r"'server\.js'"
-    )
-    pid: Annotated[int | None, kinds.PID] = _key("This process only.", "4711")
-    children_of: Annotated[int | re.Pattern[str] | None, kinds.PID_OR_PATTERN] = _key(
-        "A pid: that process and everything below it. A pattern: everything below a process whose command line has it.",
-        "'pm2|supervisord'",
+        "Restart a process that stays unhealthy so long.", "10m"
     )
 
 
@@ -135,12 +110,40 @@ class RestartSection(Section):
     grace: Annotated[float | None, kinds.time("0s", "1h")] = _key(
         "How long it may take to end after SIGTERM, before SIGKILL.", "30s"
     )
-    method: Annotated[str | None, kinds.choice("signal", "supervise", "pm2", "evict", "none")] = _key(
+    method: Annotated[str | None, kinds.choice("signal", "supervise", "pm2", "none")] = _key(
         "Who restarts it; `none`: whoever probes its health.", "signal"
     )
     min_uptime: Annotated[float | None, kinds.time("0s", "1d")] = _key("Never restart one that is younger.", "1m")
     budget: BudgetSection | None = _key("How many restarts are allowed.", "{restarts: 3, per: 1h}")
     dry_run: Annotated[bool | None, kinds.SWITCH] = _key("Decide and publish, and touch nothing.", "true")
+
+
+class DefaultsSection(Section):
+    """What holds for every process."""
+
+    health: HealthSection = Field(
+        default=HealthSection(),
+        description="Health rules of every process; a process rule overrides them key by key.",
+        examples=["{on_unknown: healthy}"],
+    )
+    restart: RestartSection = Field(
+        default=RestartSection(),
+        description="Restart rules of every process; a process rule overrides them key by key.",
+        examples=["{max_memory: 1G}"],
+    )
+
+
+class MatchSection(Section):
+    """Conditions; all that are given must hold."""
+
+    command: Annotated[re.Pattern[str] | None, kinds.PATTERN] = _key(
+        "Searched in the command line, its arguments joined by single spaces.", r"'server\.js'"
+    )
+    pid: Annotated[int | None, kinds.PID] = _key("This process only.", "4711")
+    children_of: Annotated[int | re.Pattern[str] | None, kinds.PID_OR_PATTERN] = _key(
+        "A pid: that process and everything below it. A pattern: everything below a process whose command line has it.",
+        "'pm2|supervisord'",
+    )
 
 
 class ProcessSection(Section):
@@ -158,7 +161,11 @@ class ProcessSection(Section):
         description="Health rules; what is not given is as under `defaults`.",
         examples=["{heap_usage: {unhealthy: 95%}}"],
     )
-    restart: RestartSection | None = _key(f"When and how it is restarted. {LATER}", "{max_memory: 1G}")
+    restart: RestartSection = Field(
+        default=RestartSection(),
+        description="Restart rules; what is not given is as under `defaults`.",
+        examples=["{max_memory: 1G}"],
+    )
 
 
 class FileSection(Section):
@@ -174,7 +181,7 @@ class FileSection(Section):
     )
     socket_mode: Annotated[int | None, kinds.MODE] = _key("Who may connect: the permissions of the socket.", "0660")
     state_dir: Annotated[Path | None, kinds.PATH] = _key(
-        f"Where restarts and exits are remembered. {LATER}", "/var/lib/heapwarden"
+        "Where restarts and exits are remembered.", "/var/lib/heapwarden"
     )
     sample_interval: Annotated[float | None, kinds.time("100ms", "1m")] = _key(
         "How often figures are taken, by the agent and by the reporters.", "1s"
