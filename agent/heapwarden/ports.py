@@ -1,6 +1,6 @@
 """The edges, as Protocols: what the runtime asks for, and what whoever does I/O gives."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,7 +8,7 @@ from heapwarden.domain.event import Event
 from heapwarden.domain.exit import ExitStatus
 from heapwarden.domain.findings import Limit, PressureLevel
 from heapwarden.domain.identity import Name, Process, ProcessId
-from heapwarden.domain.restart import Restart
+from heapwarden.domain.restart import Hook, Restart
 from heapwarden.domain.sample import HeapFigures, Reading
 
 
@@ -112,6 +112,22 @@ class Actuator(Protocol):
 
     async def kill(self, restart: Restart) -> None:
         """End it by force. Raises ActuationError."""
+
+
+class HookResult(Protocol):
+    """How a hook went."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it ended in time and as it should."""
+
+    @property
+    def text(self) -> str:
+        """For people; bounded."""
+
+
+RunHook = Callable[[Hook, Restart], Awaitable[HookResult]]
+"""Runs one hook within its timeout; never raises."""
 
 
 class ExitStatuses(Protocol):

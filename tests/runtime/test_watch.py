@@ -13,7 +13,8 @@ from heapwarden.domain.sample import ContainerFigures
 from heapwarden.domain.snapshot import Watched
 from heapwarden.policy.health import HealthRules, UsageRule
 from heapwarden.policy.matching import Match, ProcessRule, Watchlist
-from heapwarden.runtime.watch import LINGER_SECONDS, Watch
+from heapwarden.runtime.record import LINGER_SECONDS
+from heapwarden.runtime.watch import Watch
 
 AT_ONCE = HealthRules(heap=UsageRule(0.9, 0.8, 0.0))
 

@@ -30,6 +30,10 @@ class ReasonCode(StrEnum):
     FIGURES_STALE = "figures_stale"
     NO_HEAP_FIGURES = "no_heap_figures"
     STARTING = "starting"
+    RESTART = "restart"
+    """It is being drained for, or ended by, a restart."""
+    DRAINED = "drained"
+    """Somebody took it out of service by hand."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,3 +89,8 @@ class RestartRules:
     def reserve_seconds(self) -> float:
         """How long before a limit is hit the process must be asked to end, so that it still can by itself."""
         return min(self.plan.grace_seconds, RESERVE_SECONDS)
+
+    @property
+    def notice_seconds(self) -> float:
+        """A limit nearer than this leaves no time to look on: it is needed for the drain and a graceful stop."""
+        return self.plan.drain_seconds + self.reserve_seconds

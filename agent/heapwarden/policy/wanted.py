@@ -42,17 +42,12 @@ def wanted(
         held = one.held_seconds if one.held_seconds is not None else now - since[one.reason]
         if held >= one.hold_seconds:
             trigger = Trigger(one.reason, f"{one.text} for {held:.0f} s" if held >= 1 else one.text)
-        elif (left := findings.limit_in_seconds) is not None and left <= _notice_seconds(rules):
+        elif (left := findings.limit_in_seconds) is not None and left <= rules.notice_seconds:
             text = f"{one.text}, and the {findings.pressure.nearer or 'nearer'} limit would be hit in {left:.1f} s"
             trigger = Trigger(one.reason, text)
         if trigger is not None:
             break
     return trigger, RestartMemory(since)
-
-
-def _notice_seconds(rules: RestartRules) -> float:
-    """A limit nearer than this leaves no time to see whether the figure holds."""
-    return rules.plan.drain_seconds + rules.reserve_seconds
 
 
 def _over(rules: RestartRules, watched: Watched, fresh: float, now: float) -> Iterator[_Over]:

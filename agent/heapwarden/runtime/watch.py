@@ -6,39 +6,20 @@ mark what they changed; :meth:`Watch.judge` judges what is marked, :meth:`Watch.
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
-from heapwarden.analysis.collections import MajorActivity, MajorMark, activity, remember
-from heapwarden.analysis.pressure import heap_ratio, heap_total_ratio, pressure, worst
-from heapwarden.domain.findings import Findings
-from heapwarden.domain.identity import Name, Process, ProcessId, Role
-from heapwarden.domain.sample import ContainerFigures, HeapFigures, KernelFigures, Reading, Sample, TreeFigures
-from heapwarden.domain.snapshot import Snapshot, Watched
-from heapwarden.policy.health import HealthRules
-from heapwarden.policy.judge import HealthMemory, judge
+from heapwarden.analysis.collections import remember
+from heapwarden.domain.identity import Process, ProcessId, Role
+from heapwarden.domain.sample import HeapFigures, Reading, Sample
+from heapwarden.domain.snapshot import Held, Ledger, Snapshot, Watched
+from heapwarden.policy.judge import HealthMemory
 from heapwarden.policy.matching import Watchlist
+from heapwarden.policy.restart import RestartRules
 from heapwarden.ports import Clock, Discovery
+from heapwarden.runtime.record import Phase, Record, UnderWay, Wanted
 from heapwarden.runtime.roster import Roster
 
 log = logging.getLogger(__name__)
-
-LINGER_SECONDS = 10.0
-"""How long a process that can't be seen under /proc is kept after its last connection closed: it may reconnect."""
-
-
-@dataclass(slots=True)
-class Record:
-    """One watched process as it stands now."""
-
-    process: Process
-    name: Name
-    rules: HealthRules
-    sample: Sample
-    memory: HealthMemory
-    marks: dict[int, tuple[MajorMark, ...]] = field(default_factory=dict)
-    watched: Watched | None = None
-    disconnected_at: float | None = None
 
 
 class Watch:
@@ -54,6 +35,14 @@ class Watch:
         """Called with the last figures of each watched process that has ended, once its slot is free."""
         self.on_published: list[Callable[[Snapshot], None]] = []
         """Called in order with each new snapshot; whoever acts on it does so in a task of its own."""
+        self.restarts: UnderWay = tuple
+        """Those under way, for the snapshot."""
+        self.ledger: Callable[[], Ledger] = Ledger
+        """Restarts and exits so far, for the snapshot."""
+        self.phases: Mapping[ProcessId, Phase] = {}
+        """Of processes that are being drained or restarted."""
+        self.held: Mapping[ProcessId, Held] = {}
+        """Of processes whose restart is wanted and not made."""
         self._watchlist = watchlist
         self._discovery = discovery
         self._clock = clock
@@ -61,6 +50,7 @@ class Watch:
         self._records: dict[ProcessId, Record] = {}
         self._wrappers: dict[ProcessId, Process] = {}
         self._marked: set[ProcessId] = set()
+        self._wanting: set[ProcessId] = set()
         self._started_at = clock.monotonic()
         self.snapshot = Snapshot(at=self._started_at, wall=clock.wall(), agent_started_at=self._started_at)
 
@@ -79,7 +69,7 @@ class Watch:
         self._wrappers = {id_: process for id_, process in present.items() if process.role is Role.WRAPPER}
         now = self._clock.monotonic()
         for id_, record in list(self._records.items()):
-            ended = id_ not in present and not self._discovery.alive(id_) if id_.visible else _lingered(record, now)
+            ended = id_ not in present and not self._discovery.alive(id_) if id_.visible else record.lingered(now)
             if ended:
                 self._dismiss(record)
         for process in sorted(processes, key=lambda one: (one.id.start, one.id.pid)):
@@ -93,7 +83,7 @@ class Watch:
                 continue
             reading = readings.get(id_) if readings is not None else None
             answers = {**record.sample.sources, source: reading is not None}
-            record.sample = replace(record.sample, sources=answers, **_field(reading))
+            record.take(reading, sources=answers)
             self._marked.add(id_)
 
     def heap_figures(self, process: Process, figures: HeapFigures) -> None:
@@ -124,12 +114,35 @@ class Watch:
             if rule is None:
                 self._forget(record)
                 continue
-            record.rules = rule.health
+            record.rule = rule
             wanted[id_] = rule.name or record.process.script
         for id_, name in self._roster.rename_all(wanted).items():
             self._records[id_].name = name
         self.mark_all()
         self.on_change()
+
+    def mark(self, process: ProcessId) -> None:
+        """Judge this one soon: what is made of it has changed."""
+        self._marked.add(process)
+        self.on_change()
+
+    def wanted(self) -> list[Wanted]:
+        """The watched processes that a rule wants restarted, as they were last judged."""
+        return [
+            Wanted(record.watched, record.rule.restart, record.trigger)
+            for record in map(self._records.__getitem__, self._wanting)
+            if record.trigger is not None and record.watched is not None
+        ]
+
+    def known(self, process: ProcessId) -> Watched | None:
+        """This very process as it was last judged; None when it is not watched, or was not judged yet."""
+        record = self._records.get(process)
+        return None if record is None else record.watched
+
+    def rules_of(self, process: ProcessId) -> RestartRules | None:
+        """The restart rules of this very process; None when it is not watched."""
+        record = self._records.get(process)
+        return None if record is None else record.rule.restart
 
     def mark_all(self) -> None:
         """Judge everything next time: durations pass without any news."""
@@ -141,7 +154,9 @@ class Watch:
         for _ in range(len(self._marked) if most is None else min(most, len(self._marked))):
             record = self._records.get(self._marked.pop())
             if record is not None:
-                _judge(record, now)
+                id_ = record.process.id
+                record.judge(now, self.phases.get(id_), self.held.get(id_))
+                (self._wanting.add if record.trigger is not None else self._wanting.discard)(id_)
         return bool(self._marked)
 
     def publish(self, *, tick_ended: bool = False) -> None:
@@ -155,6 +170,8 @@ class Watch:
             wrappers=tuple(self._wrappers.values()),
             agent_started_at=self._started_at,
             last_tick_at=now if tick_ended else self.snapshot.last_tick_at,
+            restarts=self.restarts(),
+            ledger=self.ledger(),
         )
         for tell in self.on_published:
             tell(self.snapshot)
@@ -183,7 +200,7 @@ class Watch:
             )
             return None
         now = self._clock.monotonic()
-        record = Record(process, name, rule.health, Sample(process.id, at=now), HealthMemory(watched_since=now))
+        record = Record(process, name, rule, Sample(process.id, at=now), HealthMemory(watched_since=now))
         self._records[process.id] = record
         self._marked.add(process.id)
         log.info("watching %s/%s", name.process, name.worker, extra={"pid": process.id.pid})
@@ -199,6 +216,7 @@ class Watch:
 
     def _forget(self, record: Record) -> None:
         del self._records[record.process.id]
+        self._wanting.discard(record.process.id)
         self._roster.dismiss(record.process.id)
 
     def _dismiss(self, record: Record) -> None:
@@ -207,45 +225,3 @@ class Watch:
         log.info("%s/%s is gone", name.process, name.worker, extra={"pid": record.process.id.pid})
         if record.watched is not None:
             self.on_ended(replace(record.watched, sample=record.sample))
-
-
-def _lingered(record: Record, now: float) -> bool:
-    return record.disconnected_at is not None and now - record.disconnected_at > LINGER_SECONDS
-
-
-def _field(reading: Reading | None) -> dict[str, Any]:
-    match reading:
-        case KernelFigures():
-            return {"kernel": reading}
-        case ContainerFigures():
-            return {"container": reading}
-        case TreeFigures():
-            return {"tree": reading}
-    return {}
-
-
-def _judge(record: Record, now: float) -> None:
-    record.sample = replace(record.sample, at=now)
-    findings = _findings(record, now)
-    before = record.memory.verdict
-    verdict, record.memory = judge(record.rules, record.sample, findings, record.memory, now)
-    record.watched = Watched(record.process, record.name, record.sample, findings, verdict)
-    if before is None or before.state is not verdict.state:
-        level = logging.WARNING if not verdict.serving else logging.INFO
-        reasons = "; ".join(reason.text for reason in verdict.reasons)
-        name = f"{record.name.process}/{record.name.worker}"
-        log.log(level, "%s is %s%s", name, verdict.state.label, f": {reasons}" if reasons else "")
-
-
-def _findings(record: Record, now: float) -> Findings:
-    """Where some figures are fresh, only those count: a worker thread that fell silent is not known to be full."""
-    known = record.sample.heap.isolates if record.sample.heap else ()
-    isolates = [one for one in known if now - one.taken_at <= record.rules.stale_after_seconds] or known
-    fullest = max(isolates, key=heap_ratio, default=None)
-    majors = activity(record.marks.get(fullest.thread, ())) if fullest else MajorActivity()
-    return Findings(
-        pressure=pressure(isolates, record.sample.container),
-        heap_total_ratio=worst(heap_total_ratio(isolate) for isolate in isolates),
-        mark_compacts=majors.count,
-        mark_compact_share=majors.share,
-    )
