@@ -1,6 +1,7 @@
 """A started command: real processes, real signals."""
 
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -8,14 +9,23 @@ from pathlib import Path
 import pytest
 
 from fakes.conditions import eventually
-from heapwarden.actuators.supervise import NOT_FOUND, NOT_RUNNABLE, Child
+from heapwarden.actuators.supervise import NOT_FOUND, NOT_RUNNABLE, Child, shell_code
 from heapwarden.domain.errors import CommandNotStartedError
+from heapwarden.domain.exit import ExitStatus
+from heapwarden.domain.identity import ProcessId
+
+LIMITS = resource.getrlimit(resource.RLIMIT_NOFILE)
 
 pytestmark = pytest.mark.anyio
 
 
 def _python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
+
+
+def _stat(pid: int) -> list[str]:
+    """Fields of ``/proc/PID/stat`` from the third on."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 @pytest.mark.parametrize(
@@ -29,7 +39,24 @@ def _python(code: str) -> list[str]:
 )
 async def test_the_exit_code_is_as_a_shells(code: str, expected: int) -> None:
     """The command's own, or 128 + the signal."""
-    assert await Child.start(_python(code), os.environ, set()).wait() == expected
+    assert shell_code(await Child.start(_python(code), os.environ, set(), LIMITS).wait()) == expected
+
+
+async def test_it_is_known_by_pid_and_start_time() -> None:
+    """As the kernel has both."""
+    child = Child.start(["sleep", "60"], os.environ, set(), LIMITS)
+    start = int(_stat(child.pid)[19])
+    child.signal(signal.SIGKILL)
+    assert await child.wait() == ExitStatus(signal=signal.SIGKILL)
+    assert child.id == ProcessId(child.pid, start)
+
+
+async def test_the_commands_limit_of_open_files_is_as_it_is_told() -> None:
+    """The agent's own stays what it was."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    child = Child.start(["sh", "-c", 'exit "$(ulimit -Sn)"'], os.environ, set(), (123, hard))
+    assert await child.wait() == ExitStatus(code=123)
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
 
 
 async def test_signals_arrive(tmp_path: Path) -> None:
@@ -39,12 +66,12 @@ async def test_signals_arrive(tmp_path: Path) -> None:
         "import signal, sys, pathlib; signal.signal(signal.SIGTERM, lambda *_: sys.exit(7));"
         f"pathlib.Path({str(ready)!r}).touch(); signal.pause()"
     )
-    child = Child.start(_python(code), os.environ, set())
+    child = Child.start(_python(code), os.environ, set(), LIMITS)
     await eventually(ready.exists)
     child.signal(signal.SIGTERM)
-    await eventually(lambda: Path(f"/proc/{child.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z")
+    await eventually(lambda: _stat(child.pid)[0] == "Z")
     child.signal(signal.SIGTERM)
-    assert await child.wait() == 7
+    assert await child.wait() == ExitStatus(code=7)
     child.signal(signal.SIGTERM)
 
 
@@ -58,7 +85,7 @@ async def test_the_command_starts_with_signals_as_they_should_be() -> None:
     )
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
     try:
-        assert await Child.start(["bash", "-c", script], os.environ, set()).wait() == 0
+        assert await Child.start(["bash", "-c", script], os.environ, set(), LIMITS).wait() == ExitStatus(code=0)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -73,5 +100,5 @@ async def test_the_command_starts_with_signals_as_they_should_be() -> None:
 def test_a_command_that_can_not_start_is_said(command: str, exit_code: int) -> None:
     """With the exit code that a shell would give."""
     with pytest.raises(CommandNotStartedError, match=command) as raised:
-        Child.start([command], os.environ, set())
+        Child.start([command], os.environ, set(), LIMITS)
     assert raised.value.exit_code == exit_code

@@ -2,24 +2,24 @@
 
 import argparse
 import asyncio
-import logging
 import os
+import resource
 import signal
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from heapwarden.actuators.keeper import Keeper, RestartPolicy
+from heapwarden.actuators.orphans import Orphans
 from heapwarden.actuators.supervise import Child
 from heapwarden.cli import logs, options, signals
 from heapwarden.policy.matching import Match
 from heapwarden.reporter.install import SCRIPT, SOCKET_VARIABLE, install, node_options, readable_by_all
+from heapwarden.runtime.clock import SystemClock
 from heapwarden.settings.model import Settings
 
-log = logging.getLogger(__name__)
-
-PID_ONE = 1
 LISTENED_TO = signals.HANDED_ON | {signal.SIGCHLD}
 
 
@@ -30,10 +30,20 @@ def add_to(subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help="start a command and watch its Node processes",
         description="Starts COMMAND with the reporter in every Node process of it (through NODE_OPTIONS; what "
         "is set there already is kept), watches those, and exits with COMMAND's exit code (128 + N if signal N did). "
-        "SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are handed on. Works as PID 1 of a container.",
-        epilog="Example: heapwarden run --listen :9797 -- npm start",
+        "COMMAND is started again after a restart that Heapwarden makes, by a rule or by request, and after other ends "
+        "as --restart says; the agent stays up meanwhile. SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are "
+        "handed on; after one of the first four COMMAND is not started again. Works as PID 1 of a container.",
+        epilog="Example: heapwarden run --listen :9797 --restart on-failure -- npm start",
     )
     options.add_agent_options(parser)
+    parser.add_argument(
+        "--restart",
+        choices=[policy.value for policy in RestartPolicy],
+        default=RestartPolicy.NEVER.value,
+        help="start COMMAND again after ends that Heapwarden did not cause: never, after an exit code other than 0 or "
+        "a signal, or always; it waits 1s, doubled each time up to 30s, and 1s again once COMMAND has run for 60s "
+        "(%(default)s)",
+    )
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="the command and its arguments")
     parser.set_defaults(handler=lambda parsed: handle(parser, parsed))
 
@@ -55,36 +65,24 @@ def handle(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> int:
         within = Match(children_of_pid=os.getpid())
         settings = replace(settings, watchlist=replace(settings.watchlist, within=within))
         environment = _environment(os.environ, script, settings.socket)
-        return asyncio.run(_run(command, environment, mask, settings, options.log_interval_seconds(parsed)))
+        open_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+        def start() -> Child:
+            return Child.start(command, environment, mask, open_files)
+
+        return asyncio.run(_run(parsed, command[0], start, settings))
 
 
-async def _run(
-    command: list[str],
-    environment: dict[str, str],
-    mask: set[signal.Signals],
-    settings: Settings,
-    log_interval_seconds: float,
-) -> int:
+async def _run(parsed: argparse.Namespace, name: str, start: Callable[[], Child], settings: Settings) -> int:
     from heapwarden.bootstrap import Agent, raise_descriptor_limit  # noqa: PLC0415  heavy; usage errors come first
 
-    agent = Agent(settings, log_interval_seconds=log_interval_seconds)
+    agent = Agent(settings, log_interval_seconds=options.log_interval_seconds(parsed))
     await agent.start()
     try:
-        child = Child.start(command, environment, mask)
-        raise_descriptor_limit()  # not before: the command would inherit it
-        log.info("started %s", command[0], extra={"pid": child.pid})
-
-        def hand_on(number: int, from_terminal: bool) -> None:
-            if number == signal.SIGCHLD:
-                if os.getpid() == PID_ONE:
-                    child.reap_others()
-            elif not from_terminal:
-                child.signal(number)
-
-        signals.listen(LISTENED_TO, hand_on)
-        code = await child.wait()
-        log.info("%s ended with exit code %d", command[0], code, extra={"pid": child.pid, "exit_code": code})
-        return code
+        policy = RestartPolicy(parsed.restart)
+        keeper = Keeper(name, start, policy=policy, overseer=agent, remains=Orphans(), clock=SystemClock())
+        raise_descriptor_limit()
+        return await keeper.keep(lambda: signals.listen(LISTENED_TO, keeper.hear))
     finally:
         await agent.stop()
 
