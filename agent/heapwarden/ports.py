@@ -137,6 +137,16 @@ class ExitStatuses(Protocol):
         """How this very process ended; None where it can't be known (any more)."""
 
 
+class OomKills(Protocol):
+    """Knows whom the kernel kills for memory. Takes microseconds."""
+
+    def lately(self, process: ProcessId) -> int | None:
+        """Kills in this process's cgroup just now that no other end has claimed; None where it can't be known."""
+
+    def claim(self, process: ProcessId) -> None:
+        """One of them was this process."""
+
+
 class Reporters(Protocol):
     """What may be asked of the reporter in a process. False: it has none, or none of this version; nothing was sent."""
 
