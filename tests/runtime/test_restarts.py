@@ -21,6 +21,7 @@ from heapwarden.domain.sample import ContainerFigures, KernelFigures
 from heapwarden.policy.matching import Watchlist
 from heapwarden.policy.restart import Budget, MemoryRule, Pauses, RestartRules, ShareRule
 from heapwarden.runtime.course import Tools
+from heapwarden.runtime.requests import Requests
 from heapwarden.runtime.restarts import Restarts
 from heapwarden.runtime.watch import Watch
 
@@ -60,6 +61,7 @@ class World:
             self.clock,
         )
         self.restarts = Restarts(tools, default_method=Method.SIGNAL, boot=BOOT)
+        self.requests = Requests(self.restarts, self.watch, self.clock)
 
     def _app(self, pid: int) -> Process:
         self.started += 1
@@ -410,13 +412,13 @@ async def test_people_may_ask_for_what_rules_would_not_do() -> None:
     world = World(RestartRules(plan=Plan(drain_seconds=1)), apps=2)
     await world.restarts.start()
     world.tick()
-    accepted = world.restarts.restart("server", None, "deploy")
+    accepted = world.requests.restart("server", None, "deploy")
     assert [restart.trigger.reason for restart in accepted] == [RestartReason.REQUESTED] * 2
     with pytest.raises(RequestRefusedError) as refused:
-        world.restarts.restart("server", "0", "again")
+        world.requests.restart("server", "0", "again")
     assert refused.value.code == "busy"
     with pytest.raises(RequestRefusedError) as refused:
-        world.restarts.restart("web", None, "")
+        world.requests.restart("web", None, "")
     assert refused.value.code == "unknown"
     await world.until(lambda: len(world.actuator.terminated) == 2 and world.over())
     await world.restarts.stop()
@@ -428,15 +430,15 @@ async def test_drained_by_hand_until_undrained() -> None:
     await world.restarts.start()
     (app,) = world.apps
     world.tick()
-    world.restarts.drain("server", None, "maintenance")
+    world.requests.drain("server", None, "maintenance")
     await world.until(lambda: world.state(app) is HealthState.DRAINING)
-    world.restarts.undrain("server", None)
+    world.requests.undrain("server", None)
     await world.until(lambda: world.state(app) is HealthState.HEALTHY)
     with pytest.raises(RequestRefusedError):
-        world.restarts.undrain("server", None)
+        world.requests.undrain("server", None)
     world.grow(app)
     await world.until(lambda: world.state(app) is HealthState.DRAINING)
-    world.restarts.undrain("server", None)
+    world.requests.undrain("server", None)
     await world.until(world.over)
     assert world.last().outcome is Outcome.CANCELLED
     assert not world.restarts.counts

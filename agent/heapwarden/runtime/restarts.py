@@ -1,4 +1,4 @@
-"""Restarts: those that rules want or people ask for, held back or made, one at a time within a name.
+"""Restarts that rules want: held back or made, one at a time within a name.
 
 Listens to published snapshots; each restart is a task of its own (:mod:`heapwarden.runtime.course`), and nothing here
 waits for a process.
@@ -8,15 +8,13 @@ import asyncio
 import logging
 import random
 import uuid
-from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from heapwarden.domain.errors import RequestRefusedError
 from heapwarden.domain.event import Event, EventKind
 from heapwarden.domain.exit import ExitReason
 from heapwarden.domain.health import HealthState, Reason, ReasonCode
 from heapwarden.domain.identity import Name, Process, ProcessId
-from heapwarden.domain.restart import Method, Outcome, Restart, RestartReason, Stage, Trigger
+from heapwarden.domain.restart import Method, Outcome, Restart, RestartReason, Stage
 from heapwarden.domain.snapshot import Held, Snapshot, Watched
 from heapwarden.policy.safety import Refusal, Standing, refusal
 from heapwarden.runtime.confirmation import Confirmation
@@ -46,8 +44,6 @@ class Restarts:
         self._courses: dict[ProcessId, Course] = {}
         self._tasks: dict[ProcessId, asyncio.Task[None]] = {}
         self._families: dict[ProcessId, Process] = {}
-        self._queue: list[tuple[Watched, Restart]] = []
-        self._drained: dict[ProcessId, Phase] = {}
         self._held: dict[ProcessId, Held] = {}
         self._not_before: dict[ProcessId, float] = {}
         self._confirmation = Confirmation(tools.reporters, tools.clock)
@@ -84,81 +80,35 @@ class Restarts:
             for id_, course in self._courses.items()
         )
 
+    def course(self, process: ProcessId) -> Course | None:
+        """What is under way for this process."""
+        return self._courses.get(process)
+
     def drained(self, process: ProcessId) -> None:
         """The app says that no request is under way any more."""
         course = self._courses.get(process)
         if course is not None:
             course.drained = True
 
-    def restart(self, name: str, worker: str | None, reason: str) -> Sequence[Restart]:
-        """See :class:`heapwarden.ports.Operator`."""
-        asked = []
-        for watched in self._free(name, worker):
-            rules = self._watch.rules_of(watched.process.id)
-            if rules is None or rules.dry_run:
-                raise RequestRefusedError("not_possible", f"dry_run is set for {name}: nothing is restarted")
-            wanted = Wanted(watched, rules, Trigger(RestartReason.REQUESTED, reason or "requested"))
-            unable = self._unable(wanted)
-            if unable is not None:
-                raise RequestRefusedError("not_possible", unable.text)
-            asked.append((watched, self._plan(wanted)))
-        self._queue += asked
-        self._begin_queued()
-        return [restart for _, restart in asked]
-
-    def drain(self, name: str, worker: str | None, reason: str) -> Sequence[Name]:
-        """See :class:`heapwarden.ports.Operator`."""
-        found = self._free(name, worker)
-        text = f"drained by request{f': {reason}' if reason else ''}"
-        for watched in found:
-            since = self._clock.monotonic()
-            self._drained[watched.process.id] = Phase(HealthState.DRAINING, Reason(ReasonCode.DRAINED, text), since)
-            self._phase(watched.process.id)
-        return [watched.name for watched in found]
-
-    def undrain(self, name: str, worker: str | None) -> Sequence[Name]:
-        """See :class:`heapwarden.ports.Operator`."""
-        put_back = []
-        for watched in self._named(name, worker):
-            id_ = watched.process.id
-            course = self._courses.get(id_)
-            if self._drained.pop(id_, None) is not None:
-                put_back.append(watched.name)
-            elif course is not None and course.restart.stage not in ASKED:
-                course.cancelled = True
-                put_back.append(watched.name)
-            self._phase(id_)
-        queued = [
-            restart for watched, restart in self._queue if watched.name in {w.name for w in self._named(name, worker)}
-        ]
-        self._queue = [entry for entry in self._queue if entry[1] not in queued]
-        put_back += [restart.name for restart in queued if restart.name not in put_back]
-        if not put_back:
-            raise RequestRefusedError("not_possible", f"{name} is not drained")
-        return put_back
-
     # --------------------------------------------------------------------------------------------- what is wanted
 
     def _consider_all(self, snapshot: Snapshot) -> None:
         found = [one for one in self._watch.wanted() if one.watched.process.id not in self._courses]
-        if not (found or self._held or self._queue or self._drained):
+        if not (found or self._held):
             return
         now = self._clock.monotonic()
-        alive = {watched.process.id for watched in snapshot.processes}
-        self._drained = {id_: phase for id_, phase in self._drained.items() if id_ in alive}
-        self._begin_queued()
         still = {one.watched.process.id for one in found}
         for id_ in [id_ for id_ in self._held if id_ not in still]:
             del self._held[id_]
         self._not_before = {id_: at for id_, at in self._not_before.items() if id_ in still}
         for wanted in sorted(found, key=_urgency):
             self._consider(wanted, now)
-        self._confirmation.forget_but(alive)
+        self._confirmation.forget_but({watched.process.id for watched in snapshot.processes})
         self._watch.held = self._held
 
     def _consider(self, wanted: Wanted, now: float) -> None:
         refused = (
-            self._unable(wanted)
+            self.unable(wanted)
             or self._refused(wanted)
             or self._jittered(wanted, now)
             or self._confirmation.refusal(wanted, now)
@@ -167,13 +117,14 @@ class Restarts:
             self._hold(wanted, refused)
             return
         self._held.pop(wanted.watched.process.id, None)
-        restart = self._plan(wanted)
+        restart = self.plan(wanted)
         if wanted.rules.dry_run:
             self._dry_run(restart)
         else:
-            self._begin(wanted.watched, restart)
+            self.begin(wanted.watched, restart)
 
-    def _unable(self, wanted: Wanted) -> Refusal | None:
+    def unable(self, wanted: Wanted) -> Refusal | None:
+        """Why its method can't be used here, whoever asks for it."""
         if self._method(wanted) is Method.SUPERVISE is not self._default_method:
             return Refusal("method", "method supervise needs `heapwarden run`, which starts the command again")
         return None
@@ -183,7 +134,7 @@ class Restarts:
         standing = Standing(
             uptime_seconds=self._clock.wall() - watched.process.started_at,
             past=self._past.of(watched.name),
-            busy=self._busy(watched.name.process),
+            busy=self.busy(watched.name.process),
             agent_started_wall=self._started_wall,
             journal_trouble=self._tools.journal.trouble,
             past_incomplete=self._past_incomplete,
@@ -211,7 +162,8 @@ class Restarts:
 
     # ---------------------------------------------------------------------------------------------- what is made
 
-    def _plan(self, wanted: Wanted) -> Restart:
+    def plan(self, wanted: Wanted) -> Restart:
+        """The restart that would be made now."""
         watched, rules = wanted.watched, wanted.rules
         return Restart(
             id=uuid.uuid4().hex,
@@ -240,8 +192,8 @@ class Restarts:
         self._tasks[restart.process] = task
         task.add_done_callback(lambda _: self._tasks.pop(restart.process, None))
 
-    def _begin(self, watched: Watched, restart: Restart) -> None:
-        self._drained.pop(restart.process, None)
+    def begin(self, watched: Watched, restart: Restart) -> None:
+        """Make it: nothing else of its name is under way."""
         self._families[restart.process] = watched.process
         self._carry_out(restart, first=True)
 
@@ -290,59 +242,28 @@ class Restarts:
 
     def _phase(self, process: ProcessId) -> None:
         """Let health say what is being done with this process."""
-        phases = dict(self._drained)
-        for id_, course in self._courses.items():
+        course = self._courses.get(process)
+        if course is not None and course.restart.open:
             restart = course.restart
-            if restart.open:
-                state = HealthState.RESTARTING if restart.stage in ASKED else HealthState.DRAINING
-                reason = Reason(ReasonCode.RESTART, f"restart, stage {restart.stage}: {restart.trigger.text}")
-                phases[id_] = Phase(state, reason, restart.stage_since)
-        self._watch.phases = phases
+            state = HealthState.RESTARTING if restart.stage in ASKED else HealthState.DRAINING
+            reason = Reason(ReasonCode.RESTART, f"restart, stage {restart.stage}: {restart.trigger.text}")
+            self._watch.phases[process] = Phase(state, reason, restart.stage_since)
+        else:
+            self._watch.phases.pop(process, None)
         self._watch.mark(process)
 
     def _count(self, restart: Restart) -> None:
         key = (restart.name, restart.trigger.reason, restart.dry_run)
         self.counts = {**self.counts, key: self.counts.get(key, 0) + 1}
 
-    # ------------------------------------------------------------------------------------------------ by request
-
-    def _begin_queued(self) -> None:
-        waiting = []
-        for watched, restart in self._queue:
-            if self._watch.known(restart.process) is None or restart.process in self._courses:
-                continue
-            if self._busy(watched.name.process) is None:
-                now, wall = self._clock.monotonic(), self._clock.wall()
-                self._begin(watched, replace(restart, stage_since=now, wall=wall))
-            else:
-                waiting.append((watched, restart))
-        self._queue = waiting
-
-    def _named(self, name: str, worker: str | None) -> list[Watched]:
-        found = self._watch.snapshot.by_name.get(name, ())
-        named = [watched for watched in found if worker in (None, watched.name.worker)]
-        if not named:
-            what = f"no process is called {name!r}" if not found else f"{name} has no worker {worker!r}"
-            raise RequestRefusedError("unknown", what)
-        return named
-
-    def _free(self, name: str, worker: str | None) -> list[Watched]:
-        """Those that nothing is being done with."""
-        waiting = {restart.process for _, restart in self._queue}
-        busy = {*self._courses, *waiting, *self._drained} if worker is None else {*self._courses, *waiting}
-        free = [watched for watched in self._named(name, worker) if watched.process.id not in busy]
-        if not free:
-            raise RequestRefusedError("busy", f"{name} is being drained or restarted already")
-        return free
-
-    def _busy(self, name: str) -> str | None:
+    def busy(self, name: str) -> str | None:
         """Which process of this name is being restarted."""
         names = (course.restart.name for course in self._courses.values() if course.restart.open)
         return next((f"{one.process}/{one.worker}" for one in names if one.process == name), None)
 
     def _below(self, process: ProcessId, pid: int) -> bool:
         family = self._families.get(process)
-        above: Iterable[int] = (ancestor.pid for ancestor in family.ancestors) if family else ()
+        above = [ancestor.pid for ancestor in family.ancestors] if family else []
         return pid == process.pid or pid in above
 
     def _event(self, kind: EventKind, what: str, text: str, watched: Watched) -> Event:

@@ -39,7 +39,7 @@ class Watch:
         """Those under way, for the snapshot."""
         self.ledger: Callable[[], Ledger] = Ledger
         """Restarts and exits so far, for the snapshot."""
-        self.phases: Mapping[ProcessId, Phase] = {}
+        self.phases: dict[ProcessId, Phase] = {}
         """Of processes that are being drained or restarted."""
         self.held: Mapping[ProcessId, Held] = {}
         """Of processes whose restart is wanted and not made."""
@@ -217,6 +217,7 @@ class Watch:
     def _forget(self, record: Record) -> None:
         del self._records[record.process.id]
         self._wanting.discard(record.process.id)
+        self.phases.pop(record.process.id, None)
         self._roster.dismiss(record.process.id)
 
     def _dismiss(self, record: Record) -> None:
