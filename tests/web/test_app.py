@@ -1,13 +1,11 @@
 """The endpoints, through the app."""
 
-import asyncio
 from dataclasses import replace
-from typing import Any
 
-import httpx
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
+from fakes.asgi import Client
 from fakes.scrapes import OPENMETRICS, registry_of
 from fakes.snapshots import NOW, fleet, snapshot, verdict, watched
 from heapwarden.domain.health import HealthState
@@ -17,6 +15,7 @@ from heapwarden.web.app import create_app
 from heapwarden.web.options import WebOptions
 
 PATHS = ("/", "/healthz", "/healthz/api", "/readyz", "/livez", "/metrics", "/processes", "/processes/api")
+VERBS = ("/restart", "/drain", "/undrain")
 
 
 class World:
@@ -33,32 +32,6 @@ class World:
 def world() -> World:
     """See :class:`World`."""
     return World()
-
-
-class Client:
-    """A client of one app, without a network between them."""
-
-    def __init__(self, app: Any) -> None:
-        """See :meth:`request`."""
-        self._app = app
-
-    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """One request in an event loop of its own."""
-
-        async def ask() -> httpx.Response:
-            transport = httpx.ASGITransport(self._app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://agent") as client:
-                return await client.request(method, path, **options)
-
-        return asyncio.run(ask())
-
-    def get(self, path: str, **options: Any) -> httpx.Response:
-        """GET."""
-        return self.request("GET", path, **options)
-
-    def head(self, path: str) -> httpx.Response:
-        """HEAD."""
-        return self.request("HEAD", path)
 
 
 @pytest.fixture
@@ -190,8 +163,10 @@ def test_the_schema_lists_every_endpoint(client: Client) -> None:
     assert set(paths) == {
         *("/", "/healthz", "/healthz/{process}", "/readyz", "/livez"),
         *("/metrics", "/metrics/prom-client", "/processes", "/processes/{process}"),
+        *(f"/processes/{{process}}{verb}" for verb in VERBS),
     }
-    assert all(set(methods) == {"get"} for methods in paths.values())
+    for path, methods in paths.items():
+        assert set(methods) == {"post" if path.endswith(VERBS) else "get"}
 
 
 def test_each_request_sees_the_newest_snapshot(client: Client, world: World) -> None:

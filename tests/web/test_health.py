@@ -1,11 +1,15 @@
 """What a load balancer is told."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 
 from fakes.snapshots import MIB, NOW, fleet, heap, isolate, snapshot, verdict, watched
 from fakes.strategies import snapshots
+from fakes.under_way import restart
 from heapwarden.domain.health import HealthState
+from heapwarden.domain.restart import Stage
 from heapwarden.domain.snapshot import Snapshot
 from heapwarden.web import health
 from heapwarden.web.options import WebOptions
@@ -112,6 +116,8 @@ def test_the_body_is_the_one_that_people_know() -> None:
                 "stateAge": 42.0,
                 "sampleAge": 2.5,
                 "reasons": [],
+                "restart": None,
+                "held": None,
                 "pressure": {
                     "ratio": 0.25,
                     "nearer": "container",
@@ -237,3 +243,18 @@ def test_a_young_agent_lives_before_its_first_tick(age: float, code: int) -> Non
     answer = health.of_agent(EMPTY, WebOptions(), BEGAN + age)
     assert answer.status_code == code
     assert answer.body["lastTickAge"] is None
+
+
+def test_a_process_that_is_gone_for_a_restart_is_awaited() -> None:
+    """503 with why, also under a name that no settings give, until its successor is there; others go on."""
+    ended = restart("shop", stage=Stage.SUCCESSOR)
+    for known in (replace(EMPTY, restarts=(ended,)), replace(snapshot(watched("web")), restarts=(ended,))):
+        answer = health.of_one("shop", known, OPTIONS, NOW)
+        assert (answer.status_code, answer.body["status"]) == (503, "restarting")
+        assert answer.body["reasons"] == [
+            "shop/0 is restarted (RSS is 210 MiB, max_memory 200 MiB); its successor is awaited"
+        ]
+        assert answer.headers["retry-after"] == "3"
+    assert health.of_all(replace(EMPTY, restarts=(ended,)), OPTIONS, NOW).body["status"] == "restarting"
+    assert health.of_one("web", known, OPTIONS, NOW).status_code == 200
+    assert health.of_one("shop", snapshot(watched("web")), OPTIONS, NOW).status_code == 404

@@ -1,14 +1,17 @@
 """A process as JSON."""
 
 import json
+from dataclasses import replace
 
 from hypothesis import given
 
 from fakes.figures import process
 from fakes.snapshots import MIB, NOW, STARTED_AT, heap, isolate, snapshot, watched
 from fakes.strategies import snapshots
+from fakes.under_way import DECIDED_AT, restart
 from heapwarden.domain.identity import Process, ProcessId, Role
-from heapwarden.domain.snapshot import Snapshot
+from heapwarden.domain.restart import RestartReason, Trigger
+from heapwarden.domain.snapshot import Held, Snapshot
 from heapwarden.web.listing import listing
 from heapwarden.web.views import Json, full, wrapper
 
@@ -79,3 +82,38 @@ def test_the_listing_is_json_whatever_is_known(known: Snapshot) -> None:
     """Every process is there, in order."""
     names = [(one["process"], one["worker"]) for one in listed(known)["processes"]]
     assert names == [(one.name.process, one.name.worker) for one in known.processes]
+
+
+def test_a_restart_is_shown_with_its_process() -> None:
+    """How far it has come, and what led to it; with no other, and with none that had its pid before."""
+    one, other = watched("api", "0", pid=4711), watched("api", "1", pid=4712)
+    reused = restart("old", process=ProcessId(4712, 5))
+    known = replace(snapshot(one, other), restarts=(restart("api", "0", pid=4711, note="late"), reused))
+    shown = listed(known)
+    assert shown["processes"][0]["restart"] == {
+        "id": "r-api-0",
+        "process": "api",
+        "worker": "0",
+        "pid": 4711,
+        "stage": "drain",
+        "stageAge": 2.0,
+        "reason": "max_memory",
+        "text": "RSS is 210 MiB, max_memory 200 MiB",
+        "method": "signal",
+        "since": DECIDED_AT,
+        "note": "late",
+    }
+    assert shown["processes"][1]["restart"] is None
+    assert [one["process"] for one in shown["restarts"]] == ["api", "old"]
+
+
+def test_a_restart_that_is_held_back_says_why() -> None:
+    """Which rule wants it, and what stands against it."""
+    trigger = Trigger(RestartReason.HEAP_USAGE, "heap use is 96 %")
+    one = replace(watched(), held=Held(trigger, "budget", "3 of 3 restarts in the last hour"))
+    assert full(one, snapshot(one), NOW)["held"] == {
+        "code": "budget",
+        "text": "3 of 3 restarts in the last hour",
+        "reason": "heap_usage",
+        "wanted": "heap use is 96 %",
+    }

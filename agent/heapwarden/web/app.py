@@ -10,8 +10,10 @@ from starlette.responses import HTMLResponse, Response
 from heapwarden import __version__
 from heapwarden.domain.snapshot import Snapshot
 from heapwarden.web import health, landing
+from heapwarden.web.gate import OFF
 from heapwarden.web.health import Answer
 from heapwarden.web.listing import listing
+from heapwarden.web.operations import Operations, Verb
 from heapwarden.web.options import Page, WebOptions
 from heapwarden.web.responses import NO_STORE, PagedResponse, Turns, answer
 
@@ -26,10 +28,14 @@ def create_app(
     options: Callable[[], WebOptions],
     metrics: Metrics,
     prom_client_metrics: Metrics,
+    operations: Operations | None = None,
 ) -> FastAPI:
-    """All endpoints over the newest ``snapshot``; ``monotonic`` is the clock that its times were read from."""
+    """All endpoints over the newest ``snapshot``; ``monotonic`` is the clock that its times were read from.
+
+    Without ``operations`` nothing can be asked for that would change anything.
+    """
     app = FastAPI(title="Heapwarden", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
-    site = _Site(snapshot, monotonic, options, metrics, prom_client_metrics)
+    site = _Site(snapshot, monotonic, options, metrics, prom_client_metrics, operations)
     _get(app, "/", site.index)
     _get(app, "/healthz", site.healthz)
     _get(app, "/healthz/{process}", site.healthz_of_one)
@@ -39,6 +45,8 @@ def create_app(
     _get(app, "/metrics/prom-client", site.prom_client)
     _get(app, "/processes", site.processes)
     _get(app, "/processes/{process}", site.processes_of_one)
+    for verb, endpoint in (("restart", site.restart), ("drain", site.drain), ("undrain", site.undrain)):
+        app.add_api_route(f"/processes/{{process}}/{verb}", endpoint, methods=["POST"], response_model=None)
     app.add_exception_handler(HTTPException, _refused)
     return app
 
@@ -58,6 +66,7 @@ class _Site:
     options: Callable[[], WebOptions]
     metrics: Metrics
     prom_client_metrics: Metrics
+    operations: Operations | None
     turns: Turns = field(default_factory=Turns)
 
     async def healthz(self) -> Response:
@@ -99,12 +108,27 @@ class _Site:
             return answer(health.unknown_name(process, snapshot, self.options()))
         return self._paged(request, listing(snapshot, found, self.monotonic()))
 
+    async def restart(self, request: Request, process: str) -> Response:
+        """Restart the processes of one name (`?worker=0`: one of them), one at a time. Needs the token."""
+        return await self._changed("restart", process, request)
+
+    async def drain(self, request: Request, process: str) -> Response:
+        """Have load balancers told 503 until it is undrained or ends; restarts nothing. Needs the token."""
+        return await self._changed("drain", process, request)
+
+    async def undrain(self, request: Request, process: str) -> Response:
+        """End a drain, or a restart that has not yet asked the process to end. Needs the token."""
+        return await self._changed("undrain", process, request)
+
     async def index(self) -> Response:
         """A page of links for people."""
         snapshot, options = self.snapshot(), self.options()
         state = health.of_all(snapshot, options, self.monotonic())
         page = landing.html(snapshot, state, __version__, prom_client=options.prom_client_metrics)
         return HTMLResponse(page, headers=NO_STORE | landing.SECURITY)
+
+    async def _changed(self, verb: Verb, process: str, request: Request) -> Response:
+        return answer(OFF if self.operations is None else await self.operations.answer(verb, process, request))
 
     def _paged(self, request: Request, page: Page) -> Response:
         return PagedResponse(page, self.turns, request.headers.get("accept-encoding", ""))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from heapwarden.domain.health import HealthState
+from heapwarden.domain.restart import Restart
 from heapwarden.domain.snapshot import Snapshot, Watched
 from heapwarden.web.options import WebOptions
 from heapwarden.web.views import Json, brief, memory_usage
@@ -36,9 +37,9 @@ class Answer:
 
 def of_all(snapshot: Snapshot, options: WebOptions, now: float) -> Answer:
     """The health of every watched process together."""
-    if not snapshot.processes:
-        return _none_yet(snapshot, options, now, "no Node process found yet")
-    return _of(snapshot.processes, options, now)
+    if snapshot.processes:
+        return _of(snapshot.processes, snapshot, options, now)
+    return _gone(snapshot.restarts, options) or _none_yet(snapshot, options, now, "no Node process found yet")
 
 
 def of_one(name: str, snapshot: Snapshot, options: WebOptions, now: float) -> Answer:
@@ -48,7 +49,10 @@ def of_one(name: str, snapshot: Snapshot, options: WebOptions, now: float) -> An
     """
     found = snapshot.by_name.get(name)
     if found:
-        return _of(found, options, now)
+        return _of(found, snapshot, options, now)
+    gone = _gone([one for one in snapshot.restarts if one.name.process == name], options)
+    if gone is not None:
+        return gone
     if name in options.known_names or _within_grace(snapshot, options, now):
         return _none_yet(snapshot, options, now, f"no process called {name!r} found yet")
     return unknown_name(name, snapshot, options)
@@ -72,7 +76,7 @@ def of_agent(snapshot: Snapshot, options: WebOptions, now: float) -> Answer:
     return Answer(503, body | {"status": "stuck", "reasons": [f"{what}; at most {longest:g} s are right"]})
 
 
-def _of(processes: Sequence[Watched], options: WebOptions, now: float) -> Answer:
+def _of(processes: Sequence[Watched], snapshot: Snapshot, options: WebOptions, now: float) -> Answer:
     worst = max(processes, key=_badness).verdict
     listed = _listed(processes)
     several = len(processes) > 1
@@ -85,7 +89,7 @@ def _of(processes: Sequence[Watched], options: WebOptions, now: float) -> Answer
             for reason in one.verdict.reasons
         ],
         "processCount": len(processes),
-        "processes": [brief(one, now) for one in listed],
+        "processes": [brief(one, snapshot, now) for one in listed],
     }
     if not worst.serving:
         return Answer(503, body, _retry_after(options))
@@ -107,16 +111,31 @@ def _listed(processes: Sequence[Watched]) -> Sequence[Watched]:
 
 
 def _none_yet(snapshot: Snapshot, options: WebOptions, now: float, reason: str) -> Answer:
-    body = {
-        "status": HealthState.STARTING.label,
-        "memoryUsage": memory_usage(()),
-        "reasons": [reason],
-        "processCount": 0,
-        "processes": [],
-    }
+    body = _nobody(HealthState.STARTING, [reason])
     if _within_grace(snapshot, options, now):
         return Answer(200, body)
     return Answer(503, body, _retry_after(options))
+
+
+def _gone(restarts: Sequence[Restart], options: WebOptions) -> Answer | None:
+    """Of processes that have ended for a restart, while nobody of their name is there; None where there are none."""
+    if not restarts:
+        return None
+    reasons = [
+        f"{one.name.process}/{one.name.worker} is restarted ({one.trigger.text}); its successor is awaited"
+        for one in restarts[:MOST_LISTED]
+    ]
+    return Answer(503, _nobody(HealthState.RESTARTING, reasons), _retry_after(options))
+
+
+def _nobody(state: HealthState, reasons: list[str]) -> Json:
+    return {
+        "status": state.label,
+        "memoryUsage": memory_usage(()),
+        "reasons": reasons,
+        "processCount": 0,
+        "processes": [],
+    }
 
 
 def _within_grace(snapshot: Snapshot, options: WebOptions, now: float) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from heapwarden.domain.snapshot import Snapshot, Watched
 from heapwarden.web.responses import dumps
-from heapwarden.web.views import Json, full, wrapper
+from heapwarden.web.views import Json, full, restart, wrapper
 
 PIECE_PROCESSES = 8
 """About a millisecond's work."""
@@ -20,7 +20,7 @@ class JsonPage:
 
 
 def listing(snapshot: Snapshot, processes: Sequence[Watched], now: float) -> JsonPage:
-    """The agent's state, ``processes``, and the wrappers."""
+    """The agent's state, restarts under way, ``processes``, and the wrappers."""
     return JsonPage(_pieces(snapshot, processes, now))
 
 
@@ -42,4 +42,5 @@ def _head(snapshot: Snapshot, now: float) -> Json:
             "uptime": round(now - snapshot.agent_started_at, 3),
             "lastTickAge": None if last is None else round(now - last, 3),
         },
+        "restarts": [restart(one, now) for one in snapshot.restarts],
     }

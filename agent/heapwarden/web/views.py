@@ -6,9 +6,10 @@ A command line is never shown: it may hold secrets, and these pages ask for no p
 from collections.abc import Iterable
 from typing import Any
 
-from heapwarden.domain.identity import Process
+from heapwarden.domain.identity import Process, ProcessId
+from heapwarden.domain.restart import Restart
 from heapwarden.domain.sample import HeapFigures, Isolate, LoopDelay
-from heapwarden.domain.snapshot import Snapshot, Watched
+from heapwarden.domain.snapshot import Held, Snapshot, Watched
 
 Json = dict[str, Any]
 
@@ -38,7 +39,7 @@ def memory_usage(processes: Iterable[Watched]) -> Json:
     }
 
 
-def brief(watched: Watched, now: float) -> Json:
+def brief(watched: Watched, snapshot: Snapshot, now: float) -> Json:
     """What a health check tells of one process."""
     sample, verdict, pressure = watched.sample, watched.verdict, watched.findings.pressure
     main = _main(sample.heap)
@@ -46,12 +47,14 @@ def brief(watched: Watched, now: float) -> Json:
     return {
         "process": watched.name.process,
         "worker": watched.name.worker,
-        "pid": _pid(watched.process),
+        "pid": pid_of(watched.process.id),
         "status": verdict.state.label,
         "serving": verdict.serving,
         "stateAge": _rounded(now - verdict.since),
         "sampleAge": _rounded(sample.heap_age_seconds(now)),
         "reasons": [{"code": reason.code, "text": reason.text} for reason in verdict.reasons],
+        "restart": next((restart(one, now) for one in snapshot.restarts if one.process == watched.process.id), None),
+        "held": _held(watched.held),
         "pressure": {
             "ratio": _rounded(pressure.ratio),
             "nearer": pressure.nearer,
@@ -71,7 +74,7 @@ def full(watched: Watched, snapshot: Snapshot, now: float) -> Json:
     """All that is known of one process."""
     process, sample, findings, heap = watched.process, watched.sample, watched.findings, watched.sample.heap
     kernel = sample.kernel
-    return brief(watched, now) | {
+    return brief(watched, snapshot, now) | {
         "script": process.script,
         "role": process.role,
         "uid": process.uid,
@@ -89,7 +92,36 @@ def full(watched: Watched, snapshot: Snapshot, now: float) -> Json:
 
 def wrapper(process: Process) -> Json:
     """A package manager in front of an app."""
-    return {"pid": _pid(process), "script": process.script, "role": process.role, "startedAt": process.started_at}
+    return {"pid": pid_of(process.id), "script": process.script, "role": process.role, "startedAt": process.started_at}
+
+
+def restart(under_way: Restart, now: float) -> Json:
+    """A restart that is under way; ``since`` is when it was decided, Unix time."""
+    return {
+        "id": under_way.id,
+        "process": under_way.name.process,
+        "worker": under_way.name.worker,
+        "pid": pid_of(under_way.process),
+        "stage": under_way.stage,
+        "stageAge": _rounded(now - under_way.stage_since),
+        "reason": under_way.trigger.reason,
+        "text": under_way.trigger.text,
+        "method": under_way.plan.method,
+        "since": under_way.wall,
+        "note": under_way.note,
+    }
+
+
+def pid_of(process: ProcessId) -> int | None:
+    """None where the process lives in a PID namespace that the agent can't see into."""
+    return process.pid if process.visible else None
+
+
+def _held(held: Held | None) -> Json | None:
+    """Why a restart that a rule wants is not made."""
+    if held is None:
+        return None
+    return {"code": held.code, "text": held.text, "reason": held.trigger.reason, "wanted": held.trigger.text}
 
 
 def _heap(heap: HeapFigures | None, snapshot: Snapshot, now: float) -> Json:
@@ -148,11 +180,6 @@ def _main(heap: HeapFigures | None) -> Isolate | None:
     """``heap.main`` in a quarter of the time: a health check of a thousand processes asks a thousand times."""
     isolates = heap.isolates if heap is not None else ()
     return isolates[0] if isolates and isolates[0].thread == 0 else None
-
-
-def _pid(process: Process) -> int | None:
-    """None where the process lives in a PID namespace that the agent can't see into."""
-    return process.id.pid if process.id.visible else None
 
 
 def _rounded(value: float | None) -> float | None:
