@@ -1,0 +1,20 @@
+"""Which actuator carries out which method."""
+
+from collections.abc import Mapping
+
+from heapwarden.actuators.none import NoActuator
+from heapwarden.actuators.reporter import ReporterActuator
+from heapwarden.actuators.signals import SignalActuator
+from heapwarden.domain.restart import Method
+from heapwarden.ports import Actuator, Reporters
+
+
+def actuators(reporters: Reporters) -> Mapping[Method, Actuator]:
+    """One for each method."""
+    signals = SignalActuator()
+    return {
+        Method.SIGNAL: signals,
+        Method.SUPERVISE: signals,
+        Method.REPORTER: ReporterActuator(reporters),
+        Method.NONE: NoActuator(),
+    }
