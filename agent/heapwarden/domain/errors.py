@@ -41,6 +41,14 @@ class RequestRefusedError(HeapwardenError):
         self.code = code
 
 
+class JournalError(HeapwardenError):
+    """The journal can't be had. Nothing in it was changed."""
+
+
+class JournalDamagedError(JournalError):
+    """The journal's file does not hold what was written to it."""
+
+
 class ListenError(HeapwardenError):
     """The HTTP address can't be had."""
 
