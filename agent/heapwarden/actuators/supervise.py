@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from heapwarden.actuators import own
 from heapwarden.domain.errors import CommandNotStartedError
 from heapwarden.domain.exit import ExitStatus
 from heapwarden.domain.identity import ProcessId
@@ -93,14 +94,17 @@ class Child:
         return ExitStatus(signal=result.si_status)
 
     def reap_others(self) -> None:
-        """Bury the orphans that the kernel hands over; the command itself is left to :meth:`wait`."""
-        for orphan in psutil.Process().children():
-            if orphan.pid == self.pid and not self.ended:
-                continue
-            try:
-                os.waitpid(orphan.pid, os.WNOHANG)
-            except ChildProcessError:
-                log.debug("pid %d was reaped already", orphan.pid)
+        """Bury the orphans that the kernel hands over; the command itself is left to :meth:`wait`, and programs too."""
+        with own.settled() as programs:
+            if programs is None:  # one is being started, whose end brings SIGCHLD again
+                return
+            for orphan in psutil.Process().children():
+                if orphan.pid in programs or (orphan.pid == self.pid and not self.ended):
+                    continue
+                try:
+                    os.waitpid(orphan.pid, os.WNOHANG)
+                except ChildProcessError:
+                    log.debug("pid %d was reaped already", orphan.pid)
 
 
 @contextmanager
