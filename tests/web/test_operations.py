@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from typing import Any
 
 import httpx
@@ -11,12 +10,10 @@ from prometheus_client import CollectorRegistry
 
 from fakes.asgi import Client
 from fakes.clock import FakeClock
+from fakes.operator import FakeOperator
 from fakes.snapshots import snapshot, watched
-from fakes.under_way import restart
 from heapwarden.domain.errors import RequestRefusedError
 from heapwarden.domain.event import Event, EventKind
-from heapwarden.domain.identity import Name
-from heapwarden.domain.restart import Restart
 from heapwarden.exposition.text import page
 from heapwarden.web.app import create_app
 from heapwarden.web.gate import LATE_SECONDS, MOST_WAITING, Gate
@@ -26,35 +23,6 @@ from heapwarden.web.options import WebOptions
 TOKEN = "a-token-of-some-length"  # noqa: S105  of nothing
 RIGHT = {"authorization": f"Bearer {TOKEN}"}
 VERBS = ("restart", "drain", "undrain")
-
-
-class FakeOperator:
-    """Writes down what it is asked, and does it, unless it is to refuse."""
-
-    def __init__(self) -> None:
-        """Of two workers."""
-        self.asked: list[tuple[str, ...]] = []
-        self.refusal: RequestRefusedError | None = None
-
-    def _names(self, *asked: str | None) -> list[Name]:
-        self.asked.append(tuple(str(part) for part in asked))
-        if self.refusal is not None:
-            raise self.refusal
-        _, name, worker, *_ = asked
-        return [Name(str(name), worker)] if worker is not None else [Name(str(name), slot) for slot in ("0", "1")]
-
-    def restart(self, name: str, worker: str | None, reason: str) -> Sequence[Restart]:
-        """As the port says."""
-        names = self._names("restart", name, worker, reason)
-        return [restart(one.process, one.worker, pid=4711 + int(one.worker)) for one in names]
-
-    def drain(self, name: str, worker: str | None, reason: str) -> Sequence[Name]:
-        """As the port says."""
-        return self._names("drain", name, worker, reason)
-
-    def undrain(self, name: str, worker: str | None) -> Sequence[Name]:
-        """As the port says."""
-        return self._names("undrain", name, worker)
 
 
 class World:
