@@ -49,6 +49,19 @@ def sentence(error: Fault, file: Path) -> str:
     return f"{file}: {known or _of_folder(error, file.parent)}"
 
 
+def reading_sentence(error: Fault, file: Path) -> str:
+    """The same for somebody who only wants to read."""
+    if isinstance(error, JournalError):
+        return f"{file} {error}"
+    if isinstance(error, FileNotFoundError):
+        return f"no journal at {file}"
+    if isinstance(error, PermissionError):
+        return f"{file}: not allowed to be read (as uid {os.geteuid()}); ask as the agent's user"
+    if is_damage(error):
+        return f"{file} is damaged ({error}); an agent that starts moves it aside and begins a new one"
+    return f"{file} can't be read: {getattr(error, 'strerror', None) or error}"
+
+
 def _of_system(error: OSError) -> str:
     known = _OF_SYSTEM.get(error.errno or 0)
     if known is not None:

@@ -3,6 +3,7 @@
 Nothing here raises because of the file: it is said in ``trouble``, counted, and tried again.
 """
 
+import contextlib
 import logging
 import os
 import time
@@ -11,12 +12,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from heapwarden.domain.errors import JournalError
 from heapwarden.domain.event import Event, EventKind
 from heapwarden.domain.restart import Restart
 from heapwarden.journal import place
 from heapwarden.journal.faults import FAULTS, Fault, is_damage, is_passing, sentence
+from heapwarden.journal.reading import opened
 from heapwarden.journal.records import Row, event_row, restart_row
-from heapwarden.journal.store import Store
+from heapwarden.journal.store import Store, read_restarts
 from heapwarden.ports import Remembered, Telemetry
 
 log = logging.getLogger(__name__)
@@ -55,6 +58,7 @@ class Keeper:
         """Restarts that came to their end and could not be saved so. Those under way are not written later: whoever
         asked was told that they are not safe, and may have thought better of it."""
         self._lost: str | None = None
+        self._refused = False
         self._retry_at, self._retry_seconds = 0.0, RETRY_SECONDS
         self._prune_at = 0.0
 
@@ -95,13 +99,21 @@ class Keeper:
 
         found = self._with_store(read)
         if found is None:
-            return Remembered(trouble=self.trouble)
+            return self._peek(since_wall)
         still_open, past, bad, lost = found
         trouble = self._lost or (lost.text if lost else None)
         if bad:
             trouble = f"{self.file}: {bad} restarts in it can't be read and are left out"
             self._say(trouble)
         return Remembered(tuple(still_open), tuple(past), trouble)
+
+    def _peek(self, since_wall: float) -> Remembered:
+        """What can be read where nothing can be written. In a journal that is refused, restarts are not ours either."""
+        if not self._refused:
+            with contextlib.suppress(JournalError), opened(self.file) as (connection, _):
+                still_open, past, _bad = read_restarts(connection, since_wall)
+                return Remembered(tuple(still_open), tuple(past), self.trouble)
+        return Remembered(trouble=self.trouble)
 
     def recent(self, most: int, process: str | None) -> Sequence[Event]:
         """The newest, newest first; while nothing can be read, those that are held."""
@@ -198,6 +210,7 @@ class Keeper:
 
     def _fail(self, error: Fault) -> None:
         self._telemetry.journal_error()
+        self._refused = isinstance(error, JournalError)
         if not is_passing(error):
             self._drop_store()
         text = sentence(error, self.file)

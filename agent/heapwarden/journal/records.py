@@ -21,22 +21,22 @@ Row = tuple[Any, ...]
 def event_row(event: Event) -> Row:
     """Values of :data:`EVENT_COLUMNS`. Raises ValueError or TypeError when it is no event that could be read back."""
     figures = {
-        _storable(str(key)): _storable(value) if isinstance(value, str) else value
+        storable(str(key)): storable(value) if isinstance(value, str) else value
         for key, value in list(event.figures.items())[:MOST_FIGURES]
     }
     row = (
         float(event.wall),
         str(event.kind),
-        *(_storable(text) for text in (event.what, event.text, event.process, event.worker)),
+        *(storable(text) for text in (event.what, event.text, event.process, event.worker)),
         event.pid,
-        _storable(event.restart),
+        storable(event.restart),
         to_json(finite(figures)),
     )
     read_event(row)
     return row
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Short enough, and without the lone surrogates that stand for bytes which are no UTF-8: SQLite takes none."""
     short = text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 1]}…"
     return short.encode("utf-8", "backslashreplace").decode()
@@ -57,7 +57,7 @@ def restart_row(restart: Restart) -> Row:
     """Values of :data:`RESTART_COLUMNS`. Raises ValueError or TypeError when it could not be read back."""
     body = to_json(restart)
     read_restart(body)
-    return (_storable(restart.id), float(restart.wall), _storable(restart.name.process), int(restart.open), body)
+    return (storable(restart.id), float(restart.wall), storable(restart.name.process), int(restart.open), body)
 
 
 def read_restart(body: object) -> Restart:

@@ -10,7 +10,7 @@ from heapwarden.domain.event import Event
 from heapwarden.domain.restart import Restart
 from heapwarden.journal import place, schema
 from heapwarden.journal.codec import MisfitError
-from heapwarden.journal.records import EVENT_COLUMNS, RESTART_COLUMNS, Row, read_all, read_restart
+from heapwarden.journal.records import EVENT_COLUMNS, RESTART_COLUMNS, Row, read_all, read_restart, storable
 
 MOST_OPEN, MOST_PAST = 1_000, 10_000
 MOST_RESTARTS = 10_000
@@ -95,7 +95,7 @@ class Store:
 
     def events(self, most: int, process: str | None) -> tuple[list[Event], int]:
         """The newest, newest first, and how many rows were left out because they are none."""
-        where, values = ("", []) if process is None else (" WHERE process = ?", [process])
+        where, values = ("", []) if process is None else (" WHERE process = ?", [storable(process)])
         return read_all(self._connection.execute(f"{_GET_EVENTS}{where} ORDER BY id DESC LIMIT ?", [*values, most]))
 
     def restarts(self, since_wall: float) -> tuple[list[Restart], list[Restart], int]:

@@ -1,0 +1,123 @@
+"""How ``heapwarden history`` writes events: lines for people, and JSON for machines."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from heapwarden.cli.logs import DIM, PLAIN, shown
+from heapwarden.domain.event import Event, EventKind
+from heapwarden.domain.restart import Figure
+from heapwarden.journal.reading import Entry
+
+RED, GREEN, YELLOW, CYAN = "\033[31m", "\033[32m", "\033[33m", "\033[36m"
+_COLOURS = {
+    EventKind.HEALTH: {"healthy": GREEN, "starting": CYAN, "degraded": YELLOW, "unhealthy": RED, "draining": YELLOW},
+    EventKind.RESTART: {"done": GREEN, "dry_run": CYAN, "failed": RED, "no_successor": RED, "cancelled": CYAN},
+    EventKind.EXIT: {"clean": GREEN, "heap_oom": RED, "cgroup_oom": RED, "crash": RED},
+    EventKind.AGENT: {"started": PLAIN, "stopped": PLAIN},
+}
+_OTHERWISE = YELLOW
+_WIDEST_NAME = 32
+_INDENT = " " * 21
+
+
+def as_json(entries: Sequence[Entry]) -> Iterator[str]:
+    """One object a line; a key that does not apply is null."""
+    for entry in entries:
+        yield json.dumps(_object(entry), allow_nan=False)
+
+
+def _object(entry: Entry) -> dict[str, Any]:
+    event, restart = entry.event, entry.restart
+    return {
+        "time": _utc(event.wall),
+        "wall": event.wall,
+        "kind": event.kind,
+        "what": event.what,
+        "text": event.text,
+        "process": event.process or None,
+        "worker": event.worker or None,
+        "pid": event.pid or None,
+        "restart": event.restart or None,
+        "reason": restart.trigger.reason if restart else None,
+        "trigger": restart.trigger.text if restart else None,
+        "method": restart.plan.method if restart else None,
+        "dryRun": restart.dry_run if restart else None,
+        "outcome": restart.outcome if restart else None,
+        "figures": {**(restart.figures if restart else {}), **event.figures},
+    }
+
+
+def as_table(entries: Sequence[Entry], *, colour: bool) -> Iterator[str]:
+    """Local time, kind, process/worker, what, text; below it why, once a restart, and the figures."""
+    names = [_name(entry.event) for entry in entries]
+    name_width = max((len(name) for name in names), default=0)
+    what_width = max((len(shown(entry.event.what)) for entry in entries), default=0)
+    told: set[str] = set()
+    for entry, name in zip(entries, names, strict=True):
+        event = entry.event
+        what = shown(event.what).ljust(what_width)
+        if colour:
+            what = f"{_COLOURS.get(event.kind, {}).get(event.what, _OTHERWISE)}{what}{PLAIN}"
+        line = f"{_local(event.wall)}  {event.kind:7}  {name.ljust(name_width)}  {what}  {shown(event.text)}"
+        yield line.rstrip()
+        for detail in _details(entry, told):
+            yield f"{_INDENT}{DIM}{detail}{PLAIN}" if colour else f"{_INDENT}{detail}"
+
+
+def _details(entry: Entry, told: set[str]) -> Iterator[str]:
+    event, restart = entry.event, entry.restart
+    figures = dict(event.figures)
+    if restart is not None and restart.id not in told:
+        told.add(restart.id)
+        figures = {**restart.figures, **figures}
+        if restart.trigger.text not in event.text:
+            yield f"because {shown(restart.trigger.text)} ({restart.trigger.reason})"
+    if figures:
+        yield ", ".join(_figures(figures))
+
+
+def _figures(figures: Mapping[str, Figure]) -> Iterator[str]:
+    for key, value in figures.items():
+        name, _, unit = shown(key).rpartition("_")
+        text = _in_unit(value, unit)
+        yield f"{shown(key).replace('_', ' ')} {_plain(value)}" if text is None else f"{name.replace('_', ' ')} {text}"
+
+
+def _in_unit(value: Figure, unit: str) -> str | None:
+    """None where the key names no unit that is known here."""
+    if not isinstance(value, int | float):
+        return None
+    if unit == "bytes":
+        return f"{value / 2**20:,.1f} MiB"
+    if unit == "seconds":
+        return f"{value:,.1f} s"
+    return f"{value:.1%}" if unit == "ratio" else None
+
+
+def _plain(value: Figure) -> str:
+    if value is None:
+        return "unknown"
+    return f"{value:g}" if isinstance(value, float) else shown(str(value))
+
+
+def _name(event: Event) -> str:
+    name = shown(f"{event.process}/{event.worker}" if event.worker else event.process) or "-"
+    return name if len(name) <= _WIDEST_NAME else f"{name[: _WIDEST_NAME - 1]}…"
+
+
+def _local(wall: float) -> str:
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(wall))
+    except (OverflowError, ValueError, OSError):
+        return f"{wall:<19.12g}"
+
+
+def _utc(wall: float) -> str | None:
+    """RFC 3339; None for a time that no calendar has."""
+    try:
+        seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(wall))
+    except (OverflowError, ValueError, OSError):
+        return None
+    return f"{seconds}.{int(wall % 1 * 1000):03d}Z"
