@@ -1,6 +1,7 @@
 """Memory of the container around each process, and the limit at which the kernel kills in it."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +17,18 @@ from heapwarden.sources.cgroup_path import (
     find_folders,
     memory_cgroup,
 )
+from heapwarden.sources.oom_kills import KillCounter
 from heapwarden.sources.procfile import natural, numbers, read_file, read_stat
 
 PROC = Path("/proc")
 MAX_MOUNTINFO_BYTES = 4 * 1024 * 1024
 LOOK_AGAIN_SECONDS = 10.0
 """How long a process stays without figures before it is asked again where its cgroup lies."""
+COUNTERS_KEPT_SECONDS = 30.0
+"""After the last look: a cgroup whose processes have all ended may get new ones."""
+MOST_HELD = 64
+"""With more cgroups than this no kill counter is held open. They lie behind a process's own mounts beside a sidecar,
+which has few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,8 @@ class _Route:
     """Of ``/proc/PID/cgroup``."""
     cgroup: MemoryCgroup
     folders: Folders | None
+    foreign: bool
+    """Whether they are seen through the process's own mounts, and only while it lives."""
     looked_at: float
 
     def holds_at(self, now: float) -> bool:
@@ -107,14 +116,22 @@ class CgroupSource:
     name = "cgroup"
 
     def __init__(
-        self, proc_root: Path = PROC, *, file_root: Path = Path("/"), machine_bytes: int | None = None
+        self,
+        proc_root: Path = PROC,
+        *,
+        file_root: Path = Path("/"),
+        machine_bytes: int | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Own mount points stand below ``file_root``; ``machine_bytes`` is the machine's memory, asked if None."""
+        self._monotonic = monotonic
         self._proc = str(proc_root)
         self._file_root = str(file_root).rstrip("/")
         self._machine_bytes = psutil.virtual_memory().total if machine_bytes is None else machine_bytes
         self._own_mounts: tuple[CgroupMount, ...] | None = None
         self._routes: dict[ProcessId, _Route] = {}
+        self._former: dict[ProcessId, _Route] = {}
+        self._counters: dict[MemoryCgroup, KillCounter] = {}
 
     def read(self, processes: Sequence[Process], now: float) -> Mapping[ProcessId, ContainerFigures]:
         """Figures of each process whose cgroup can be seen."""
@@ -128,11 +145,47 @@ class CgroupSource:
                 continue
             routes[process.id] = route
             # Where one process gave no way to its cgroup, the next in the same cgroup may.
-            known = read.get(route.cgroup) or (levels.fullest(route.folders, now) if route.folders else None)
+            known = read.get(route.cgroup) or self._figures(route, levels, now)
             if known is not None:
                 read[route.cgroup] = figures[process.id] = known
-        self._routes = routes
+        self._former, self._routes = self._routes, routes
+        self._forget_counters(now)
         return figures
+
+    def lately(self, process: ProcessId) -> int | None:
+        """Kills for memory just now that explain the end of ``process``, as :class:`heapwarden.ports.OomKills`.
+
+        Read anew by the route that was found while it lived. Any thread may ask, a reading or so after the end.
+        """
+        counter = self._counter_of(process)
+        return counter.lately(self._monotonic()) if counter is not None else None
+
+    def claim(self, process: ProcessId) -> None:
+        """One of them was this process."""
+        counter = self._counter_of(process)
+        if counter is not None:
+            counter.claim(self._monotonic())
+
+    def _counter_of(self, process: ProcessId) -> KillCounter | None:
+        # The newest reading may have found it dead already, and have no route any more.
+        route = self._routes.get(process) or self._former.get(process)
+        return self._counters.get(route.cgroup) if route is not None else None
+
+    def _figures(self, route: _Route, levels: _Levels, now: float) -> ContainerFigures | None:
+        known = levels.fullest(route.folders, now) if route.folders is not None else None
+        if known is None or route.folders is None:
+            return None
+        counter = self._counters.get(route.cgroup)
+        if counter is None:
+            counter = self._counters[route.cgroup] = KillCounter()
+        kills = counter.look(route.folders, now, hold=route.foreign and len(self._counters) <= MOST_HELD)
+        return ContainerFigures(now, known.memory_bytes, known.limit_bytes, kills)
+
+    def _forget_counters(self, now: float) -> None:
+        for cgroup, counter in list(self._counters.items()):
+            if now - counter.looked_at > COUNTERS_KEPT_SECONDS:
+                counter.close()
+                del self._counters[cgroup]
 
     def _route(self, process: ProcessId, now: float) -> _Route | None:
         text = read_file(f"{self._proc}/{process.pid}/cgroup") or b""
@@ -143,15 +196,16 @@ class CgroupSource:
         stat = read_stat(self._proc, process.pid)
         if cgroup is None or stat is None or stat.start != process.start:
             return None
-        return _Route(text, cgroup, self._find(cgroup, process.pid), now)
+        # By the agent's own mounts, which may show the most; else by those that the process itself has.
+        own = self._own(cgroup)
+        return _Route(text, cgroup, own or self._through(process.pid, cgroup), foreign=own is None, looked_at=now)
 
-    def _find(self, cgroup: MemoryCgroup, pid: int) -> Folders | None:
-        """By the agent's own mounts, which may show the most; else by those that the process itself has."""
+    def _own(self, cgroup: MemoryCgroup) -> Folders | None:
         if self._own_mounts is None:
             self._own_mounts = self._mounts("self")
-        own = find_folders(cgroup, self._own_mounts, self._file_root)
-        if own is not None:
-            return own
+        return find_folders(cgroup, self._own_mounts, self._file_root)
+
+    def _through(self, pid: int, cgroup: MemoryCgroup) -> Folders | None:
         return find_folders(cgroup, self._mounts(pid), f"{self._proc}/{pid}/root", check_device=True)
 
     def _mounts(self, pid: int | str) -> tuple[CgroupMount, ...]:
