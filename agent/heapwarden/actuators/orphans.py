@@ -1,11 +1,15 @@
 """What a command leaves behind: processes that outlive it, and may hold its port."""
 
 import asyncio
+import contextlib
 import ctypes
 import logging
 import os
+from collections.abc import Iterable, Iterator
 
 import psutil
+
+from heapwarden.actuators import own
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +32,8 @@ class Orphans:
             log.debug("orphans are not handed over: %s", os.strerror(ctypes.get_errno()))
 
     def left(self) -> list[int]:
-        """Pids of those that still run, oldest first."""
-        others = {process for stranger in self._strangers for process in _tree(stranger)}
+        """Pids of those that still run; the agent's own programs are none of them."""
+        others = {process for root in (*self._strangers, *_present(own.pids())) for process in _tree(root)}
         return [process.pid for process in psutil.Process().children(recursive=True) if _orphan(process, others)]
 
     async def gone(self) -> None:
@@ -38,17 +42,23 @@ class Orphans:
             await _end_of(left[0])
 
 
+def _present(pids: Iterable[int]) -> Iterator[psutil.Process]:
+    for pid in pids:
+        with contextlib.suppress(psutil.Error):
+            yield psutil.Process(pid)
+
+
 def _tree(process: psutil.Process) -> list[psutil.Process]:
     try:
         return [process, *process.children(recursive=True)]
-    except psutil.NoSuchProcess:
+    except psutil.Error:
         return []
 
 
 def _orphan(process: psutil.Process, others: set[psutil.Process]) -> bool:
     try:
         return process not in others and process.status() != psutil.STATUS_ZOMBIE  # which has closed its sockets
-    except psutil.NoSuchProcess:
+    except psutil.Error:
         return False
 
 
