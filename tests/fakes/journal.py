@@ -1,5 +1,6 @@
 """A journal in memory, which can be told to fail."""
 
+import asyncio
 from collections.abc import Sequence
 
 from heapwarden.domain.event import Event
@@ -43,7 +44,8 @@ class FakeJournal:
         )
 
     async def save(self, restart: Restart, event: Event) -> bool:
-        """Keep both, unless it fails."""
+        """Keep both, unless it fails; others run meanwhile, as while a real one writes."""
+        await asyncio.sleep(0)
         if self.trouble is not None:
             self.lost += 1
             return False

@@ -257,8 +257,8 @@ class Restarts:
         self.counts = {**self.counts, key: self.counts.get(key, 0) + 1}
 
     def busy(self, name: str) -> str | None:
-        """Which process of this name is being restarted."""
-        names = (course.restart.name for course in self._courses.values() if course.restart.open)
+        """Which process of this name is being restarted. One is until its outcome is kept and counts in the budget."""
+        names = (course.restart.name for course in self._courses.values())
         return next((f"{one.process}/{one.worker}" for one in names if one.process == name), None)
 
     def _below(self, process: ProcessId, pid: int) -> bool:
