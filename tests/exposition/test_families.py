@@ -1,8 +1,10 @@
 """Each figure under its contract name, and absent where it is not known."""
 
+from dataclasses import replace
+
 import pytest
 
-from fakes.scrapes import scrape, series
+from fakes.scrapes import registry_of, scrape, series
 from fakes.snapshots import (
     ALL_KINDS,
     MIB,
@@ -15,10 +17,15 @@ from fakes.snapshots import (
     verdict,
     watched,
 )
+from heapwarden.domain.exit import ExitReason
 from heapwarden.domain.health import HealthState
+from heapwarden.domain.identity import Name
+from heapwarden.domain.restart import RestartReason, Trigger
 from heapwarden.domain.sample import GcKind
+from heapwarden.domain.snapshot import Held, Ledger
 from heapwarden.exposition import reference
 from heapwarden.exposition.families import FAMILIES
+from heapwarden.exposition.text import PIECE_LINES, page
 
 API = 'process="api",worker="0"'
 
@@ -26,8 +33,6 @@ LATER = {
     "heapwarden_leak_state",
     "heapwarden_leak_slope_bytes_per_second",
     "heapwarden_limit_eta_seconds",
-    "heapwarden_restarts_total",
-    "heapwarden_exits_total",
     "heapwarden_config_problem",
 }
 
@@ -139,6 +144,39 @@ def test_no_pid_and_no_argument_is_published() -> None:
 def test_what_later_issues_bring_is_not_there_yet() -> None:
     """No family without figures behind it."""
     assert not LATER & {family.name for family in FAMILIES}
+
+
+WORKER = Name("api", "0")
+
+
+def test_restarts_and_exits_are_counted_by_name_and_reason() -> None:
+    """Only those that occurred, and those of processes that are gone, too."""
+    ledger = Ledger(
+        {(WORKER, RestartReason.MAX_MEMORY, False): 3, (WORKER, RestartReason.MAX_MEMORY, True): 1},
+        {(WORKER, ExitReason.MEMORY_RESTART): 3, (Name("gone", "1"), ExitReason.HEAP_OOM): 2},
+    )
+    found = series(snapshot(ledger=ledger))
+    assert found == {
+        f'heapwarden_restarts_total{{{API},reason="max_memory",dry_run="false"}}': 3,
+        f'heapwarden_restarts_total{{{API},reason="max_memory",dry_run="true"}}': 1,
+        f'heapwarden_exits_total{{{API},reason="memory_restart"}}': 3,
+        'heapwarden_exits_total{process="gone",worker="1",reason="heap_oom"}': 2,
+    }
+
+
+def test_a_held_restart_shows_why() -> None:
+    """One series while it is held, none otherwise."""
+    held = Held(Trigger(RestartReason.MAX_MEMORY, "RSS is 300 MiB"), "budget", "3 in the last hour")
+    known = snapshot(replace(watched(), held=held), watched(worker="1"))
+    assert series(known, "heapwarden_restart_held") == {f'heapwarden_restart_held{{{API},code="budget"}}': 1}
+
+
+def test_a_ledger_of_many_comes_in_pieces() -> None:
+    """Thousands of names never hold up the loop."""
+    ledger = Ledger({}, {(Name(f"job-{n}", "0"), ExitReason.CLEAN): 1 for n in range(5_000)})
+    pieces = list(page(registry_of(snapshot(ledger=ledger)), "").pieces)
+    assert max(piece.count(b"\n") for piece in pieces) <= PIECE_LINES
+    assert sum(piece.count(b"heapwarden_exits_total{") for piece in pieces) == 5_000
 
 
 @pytest.mark.parametrize(

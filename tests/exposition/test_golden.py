@@ -2,7 +2,9 @@
 
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -10,8 +12,11 @@ from prometheus_client import CollectorRegistry
 from fakes.machine import ROOT
 from fakes.scrapes import OPENMETRICS, registry_of, scrape
 from fakes.snapshots import heap, isolate, snapshot, verdict, watched
+from heapwarden.domain.exit import ExitReason
 from heapwarden.domain.health import HealthState
-from heapwarden.domain.snapshot import Snapshot
+from heapwarden.domain.identity import Name
+from heapwarden.domain.restart import RestartReason, Trigger
+from heapwarden.domain.snapshot import Held, Ledger, Snapshot
 from heapwarden.exposition import families, prom_client, reference
 from heapwarden.exposition.agent_metrics import AgentMetrics
 from heapwarden.exposition.family import Family
@@ -21,11 +26,17 @@ GOLDEN = ROOT / "tests" / "golden"
 
 
 def known() -> Snapshot:
-    """A process with worker threads, one under pressure, and one that has not reported yet."""
+    """A process with worker threads, one whose restart is held, one that has not reported yet, and what is past."""
+    api, gone = Name("api", "0"), Name('say "bye"', "0")
+    held = Held(Trigger(RestartReason.MAX_MEMORY, "RSS is 300 MiB"), "budget", "3 in the last hour")
     return snapshot(
         watched("api", figures=heap(isolate(), isolate(1, used_mib=10), isolate(2, used_mib=20))),
-        watched("api", "1", judged=verdict(HealthState.DEGRADED, text="near"), limit_bytes=None),
+        replace(watched("api", "1", judged=verdict(HealthState.DEGRADED, text="near"), limit_bytes=None), held=held),
         watched('say "hi"', bare=True),
+        ledger=Ledger(
+            {(api, RestartReason.HEAP_USAGE, False): 2, (api, RestartReason.MAX_MEMORY, True): 1},
+            {(api, ExitReason.MEMORY_RESTART): 2, (gone, ExitReason.CGROUP_OOM): 1, (gone, ExitReason.CRASH): 4},
+        ),
     )
 
 
@@ -37,7 +48,7 @@ def known() -> Snapshot:
         pytest.param("scrape.prom-client.txt", prom_client.FAMILIES, "", id="prom-client"),
     ],
 )
-def test_the_page_is_the_golden_one(file: str, table: tuple[Family, ...], accept: str) -> None:
+def test_the_page_is_the_golden_one(file: str, table: tuple[Family[Any], ...], accept: str) -> None:
     """A change of any name, type, help, label or number shows in a review."""
     written = scrape(known(), table=table, accept=accept)
     path = GOLDEN / file
@@ -49,7 +60,7 @@ def test_the_page_is_the_golden_one(file: str, table: tuple[Family, ...], accept
 @pytest.mark.parametrize(
     "table", [pytest.param(families.FAMILIES, id="heapwarden"), pytest.param(prom_client.FAMILIES, id="prom-client")]
 )
-def test_promtool_finds_nothing_to_say(table: tuple[Family, ...]) -> None:
+def test_promtool_finds_nothing_to_say(table: tuple[Family[Any], ...]) -> None:
     """The real ``promtool check metrics`` accepts the page and its naming, the agent's own metrics included."""
     registry = registry_of(known(), table)
     if table is families.FAMILIES:

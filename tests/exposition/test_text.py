@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -43,7 +44,7 @@ def meaning(
 
 @pytest.mark.parametrize("table", TABLES)
 @given(known=snapshots)
-def test_text_says_what_prometheus_client_would_say(table: tuple[Family, ...], known: Snapshot) -> None:
+def test_text_says_what_prometheus_client_would_say(table: tuple[Family[Any], ...], known: Snapshot) -> None:
     """Whatever is known or missing and whatever stands in labels, both writers mean the same."""
     expected = generate_latest(registry_of(known, table)).decode()
     assert meaning(scrape(known, table=table), parse_text) == meaning(expected, parse_text)
@@ -51,7 +52,7 @@ def test_text_says_what_prometheus_client_would_say(table: tuple[Family, ...], k
 
 @pytest.mark.parametrize("table", TABLES)
 @given(known=snapshots)
-def test_openmetrics_says_what_prometheus_client_would_say(table: tuple[Family, ...], known: Snapshot) -> None:
+def test_openmetrics_says_what_prometheus_client_would_say(table: tuple[Family[Any], ...], known: Snapshot) -> None:
     """The same in OpenMetrics, whose parser is strict."""
     expected = generate_openmetrics(registry_of(known, table)).decode()
     written = scrape(known, accept=OPENMETRICS, table=table)
@@ -60,7 +61,7 @@ def test_openmetrics_says_what_prometheus_client_would_say(table: tuple[Family, 
 
 @pytest.mark.parametrize("table", TABLES)
 @given(known=snapshots)
-def test_points_carry_the_declared_labels(table: tuple[Family, ...], known: Snapshot) -> None:
+def test_points_carry_the_declared_labels(table: tuple[Family[Any], ...], known: Snapshot) -> None:
     """What the reference says of labels holds for every point; no series is given twice, and none is NaN."""
     collector = SnapshotCollector(table, lambda: known, lambda: NOW)
     for metric, family in zip(collector.collect(), table, strict=True):

@@ -1,6 +1,7 @@
 """Scraping a snapshot without HTTP."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -14,7 +15,9 @@ from heapwarden.exposition.text import page
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 
-def registry_of(snapshot: Snapshot, table: Sequence[Family] = families.FAMILIES, now: float = NOW) -> CollectorRegistry:
+def registry_of(
+    snapshot: Snapshot, table: Sequence[Family[Any]] = families.FAMILIES, now: float = NOW
+) -> CollectorRegistry:
     """A registry with the processes of ``snapshot`` and nothing else."""
     registry = CollectorRegistry()
     registry.register(SnapshotCollector(table, lambda: snapshot, lambda: now))

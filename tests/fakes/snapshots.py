@@ -14,7 +14,7 @@ from heapwarden.domain.sample import (
     LoopDelay,
     Sample,
 )
-from heapwarden.domain.snapshot import Snapshot, Watched
+from heapwarden.domain.snapshot import Ledger, Snapshot, Watched
 
 MIB = 2**20
 NOW = 1_000.0
@@ -110,7 +110,12 @@ def watched(
     return Watched(found, Name(process, worker), sample, findings, judged or verdict())
 
 
-def snapshot(*processes: Watched, wrappers: tuple[Process, ...] = (), last_tick_at: float | None = NOW) -> Snapshot:
+def snapshot(
+    *processes: Watched,
+    wrappers: tuple[Process, ...] = (),
+    last_tick_at: float | None = NOW,
+    ledger: Ledger | None = None,
+) -> Snapshot:
     """These processes, known to an agent that began a minute and a half ago."""
     return Snapshot(
         at=NOW,
@@ -119,6 +124,7 @@ def snapshot(*processes: Watched, wrappers: tuple[Process, ...] = (), last_tick_
         wrappers=wrappers,
         agent_started_at=NOW - 90,
         last_tick_at=last_tick_at,
+        ledger=ledger or Ledger(),
     )
 
 

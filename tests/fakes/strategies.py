@@ -3,9 +3,11 @@
 from hypothesis import strategies as st
 
 from fakes.snapshots import NOW
+from heapwarden.domain.exit import ExitReason
 from heapwarden.domain.findings import Findings, Pressure
 from heapwarden.domain.health import HealthState, Verdict
 from heapwarden.domain.identity import Name, Process, ProcessId
+from heapwarden.domain.restart import RestartReason, Trigger
 from heapwarden.domain.sample import (
     ContainerFigures,
     GcKind,
@@ -17,7 +19,7 @@ from heapwarden.domain.sample import (
     LoopDelay,
     Sample,
 )
-from heapwarden.domain.snapshot import Snapshot, Watched
+from heapwarden.domain.snapshot import Held, Ledger, Snapshot, Watched
 
 nasty_text = st.one_of(
     st.sampled_from(['say "hi"', "back\\slash", "two\nlines", "\\n", '\\"', "{}=,", "日本 🦉", " ", "# EOF", ""]),
@@ -96,11 +98,24 @@ def watched(draw: st.DrawFn) -> Watched:
         draw(samples),
         Findings(Pressure(draw(ratios), draw(ratios)), None, 0, 0.0),
         Verdict(draw(st.sampled_from(HealthState)), serving=draw(st.booleans()), since=NOW - 1),
+        draw(st.none() | st.builds(Held, st.just(Trigger(RestartReason.MAX_MEMORY, "")), nasty_text, nasty_text)),
     )
 
 
-snapshots = st.lists(watched(), max_size=3, unique_by=lambda one: one.name).map(
-    lambda processes: Snapshot(
-        NOW, 1.7e9, tuple(sorted(processes, key=lambda one: one.name)), agent_started_at=NOW - 90
-    )
+names = st.builds(Name, nasty_text, st.sampled_from(("0", "1", "12")))
+ledgers = st.builds(
+    Ledger,
+    st.dictionaries(st.tuples(names, st.sampled_from(RestartReason), st.booleans()), st.integers(1, 10**9), max_size=3),
+    st.dictionaries(st.tuples(names, st.sampled_from(ExitReason)), st.integers(1, 10**9), max_size=3),
+)
+snapshots = st.builds(
+    lambda processes, ledger: Snapshot(
+        NOW,
+        1.7e9,
+        tuple(sorted(processes, key=lambda one: one.name)),
+        agent_started_at=NOW - 90,
+        ledger=ledger,
+    ),
+    st.lists(watched(), max_size=3, unique_by=lambda one: one.name),
+    ledgers,
 )

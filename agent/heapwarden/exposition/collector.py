@@ -1,40 +1,39 @@
 """The custom collector: a table of families over the newest snapshot, for any prometheus-client registry."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import cast
+from typing import Any, cast
 
 from prometheus_client import Metric
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from heapwarden.domain.snapshot import Snapshot, Watched
-from heapwarden.exposition.family import Family, View
+from heapwarden.exposition.family import Family, Scrape, Subject, View
 
 
 class SnapshotMetric(Metric):
     """One family over one snapshot; its samples are made only when someone iterates them, because most never do.
 
-    :mod:`heapwarden.exposition.text` writes it straight from ``family`` and ``views``.
+    :mod:`heapwarden.exposition.text` writes it straight from ``family`` and ``subjects``.
     """
 
-    def __init__(self, family: Family, views: Iterable[View] = ()) -> None:
-        """``views`` is iterated each time anew."""
+    def __init__(self, family: Family[Any], subjects: Iterable[Subject] = ()) -> None:
+        """``subjects`` is iterated each time anew."""
         super().__init__(family.base_name, family.help, family.type)
         self.family = family
-        self.views = views
-        self.samples = cast("list[Sample]", _Samples(family, views))
+        self.subjects = subjects
+        self.samples = cast("list[Sample]", _Samples(family, subjects))
 
 
 class _Samples(Iterable[Sample]):
-    def __init__(self, family: Family, views: Iterable[View]) -> None:
-        self._family, self._views = family, views
+    def __init__(self, family: Family[Any], subjects: Iterable[Subject]) -> None:
+        self._family, self._subjects = family, subjects
 
     def __iter__(self) -> Iterator[Sample]:
         name = self._family.base_name
-        for view in self._views:
-            of = view.watched.name
-            labels = {"process": of.process, "worker": of.worker}
-            for key, value in self._family.points(view):
+        for subject in self._subjects:
+            labels = {"process": subject.name.process, "worker": subject.name.worker}
+            for key, value in self._family.points(subject):
                 yield Sample(name + key.suffix, labels | dict(key.labels), value)
 
 
@@ -56,7 +55,7 @@ class SnapshotCollector(Collector):
     """Gives all families of a table, each over the same snapshot and the same time."""
 
     def __init__(
-        self, families: Sequence[Family], snapshot: Callable[[], Snapshot], monotonic: Callable[[], float]
+        self, families: Sequence[Family[Any]], snapshot: Callable[[], Snapshot], monotonic: Callable[[], float]
     ) -> None:
         """``monotonic`` is the clock that the snapshot's times were read from."""
         self._families, self._snapshot, self._monotonic = families, snapshot, monotonic
@@ -67,5 +66,6 @@ class SnapshotCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """The families of the newest snapshot, now."""
-        views = _Views(self._snapshot().processes, self._monotonic())
-        return [SnapshotMetric(family, views) for family in self._families]
+        snapshot = self._snapshot()
+        scrape = Scrape(_Views(snapshot.processes, self._monotonic()), snapshot.ledger)
+        return [SnapshotMetric(family, family.subjects(scrape)) for family in self._families]

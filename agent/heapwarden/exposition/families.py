@@ -1,6 +1,7 @@
 """The metrics of a watched process: the one table that the collector, the text and the reference are made from."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from heapwarden.domain.health import HealthState
 from heapwarden.domain.sample import GcKind, GcTotals, LoopDelay
@@ -14,10 +15,12 @@ from heapwarden.exposition.family import (
     histogram_points,
     of_container,
     of_kernel,
+    of_processes,
     one,
     per_space,
     per_thread,
 )
+from heapwarden.exposition.ledger import FAMILIES as LEDGER_FAMILIES
 
 RECLAIMING = (GcKind.MINOR, GcKind.MAJOR)
 """The other two are no sweeps. Measured with v8.GCProfiler, incremental marking freed 0 bytes on Node 18 to 24 and
@@ -83,11 +86,16 @@ def _info(view: View) -> Iterable[Point]:
     return ((Key(labels=(("node", heap.node_version), ("v8", heap.v8_version), ("source", heap.source))), 1),)
 
 
-def _gauge(name: str, points: Points, meaning: str, *labels: str) -> Family:
-    return Family(f"heapwarden_{name}", Type.GAUGE, meaning, labels, points)
+def _held(view: View) -> Iterable[Point]:
+    held = view.watched.held
+    return () if held is None else ((Key(labels=(("code", held.code),)), 1),)
 
 
-FAMILIES: tuple[Family, ...] = (
+def _gauge(name: str, points: Points, meaning: str, *labels: str) -> Family[View]:
+    return of_processes(f"heapwarden_{name}", Type.GAUGE, meaning, labels, points)
+
+
+FAMILIES: tuple[Family[Any], ...] = (
     _gauge("up", _up, "1 while this source of figures answers for the process, else 0.", "source"),
     _gauge(
         "sample_age_seconds",
@@ -96,7 +104,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
     _gauge("rss_bytes", of_kernel(lambda kernel: kernel.rss_bytes), "Resident memory, from the kernel, not from Node."),
     _gauge("swap_bytes", of_kernel(lambda kernel: kernel.swap_bytes), "Memory that is swapped out."),
-    Family(
+    of_processes(
         "heapwarden_page_faults_total",
         Type.COUNTER,
         "Page faults; major ones had to read a disk.",
@@ -160,21 +168,21 @@ FAMILIES: tuple[Family, ...] = (
         one(lambda view: (view.main is not None) + len(view.workers) or None),
         "V8 heaps: the main thread and the worker threads.",
     ),
-    Family(
+    of_processes(
         "heapwarden_gc_duration_seconds",
         Type.HISTOGRAM,
         "Pauses of all garbage collections, those of worker threads included; only kinds that occurred.",
         ("kind",),
         _gc_duration,
     ),
-    Family(
+    of_processes(
         "heapwarden_gc_reclaimed_bytes_total",
         Type.COUNTER,
         "Bytes that collections freed, where they were profiled; kinds minor and major.",
         ("kind",),
         _gc_reclaimed,
     ),
-    Family(
+    of_processes(
         "heapwarden_eventloop_delay_seconds",
         Type.SUMMARY,
         "Delay of the main thread's event loop since the sample before: median, 99th percentile and maximum.",
@@ -202,6 +210,8 @@ FAMILIES: tuple[Family, ...] = (
         "The larger of used heap over effective limit (worst isolate) and container memory over its limit.",
     ),
     _gauge("health_state", one(lambda view: view.watched.verdict.state.value), f"The verdict: {_STATES}."),
+    _gauge("restart_held", _held, "1 while a rule wants a restart that is not made, and why not.", "code"),
+    *LEDGER_FAMILIES,
     _gauge("process_start_time_seconds", one(lambda view: view.watched.process.started_at), "Unix time of the start."),
     _gauge("process_info", _info, "1; which Node and V8 run, and which source told.", "node", "v8", "source"),
 )

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
+from heapwarden.domain.identity import Name
 from heapwarden.domain.sample import GC_BUCKETS_SECONDS, ContainerFigures, GcTotals, HeapSpace, Isolate, KernelFigures
-from heapwarden.domain.snapshot import Watched
+from heapwarden.domain.snapshot import Ledger, Watched
 
 
 class Type(StrEnum):
@@ -34,15 +35,32 @@ WORKERS = Key(labels=(("thread", "workers"),))
 Point = tuple[Key, float]
 
 
+class Subject(Protocol):
+    """What points are told of."""
+
+    @property
+    def name(self) -> Name:
+        """What it is called."""
+
+    @property
+    def labels(self) -> str:
+        """``{process="…",worker="…"``, escaped and without the closing brace."""
+
+
+def labels_of(name: Name) -> str:
+    """As in :attr:`Subject.labels`."""
+    return f'{{process="{escaped(name.process)}",worker="{escaped(name.worker)}"'
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """One watched process as all families read it in one scrape."""
 
     watched: Watched
+    name: Name
     now: float
     """Monotonic time of the scrape, seconds."""
     labels: str
-    """``{process="…",worker="…"``, escaped and without the closing brace."""
     main: Isolate | None
     workers: tuple[Isolate, ...]
 
@@ -51,29 +69,62 @@ class View:
         """The view of ``watched`` at ``now``."""
         heap = watched.sample.heap
         main, workers = (heap.main, heap.workers) if heap is not None else (None, ())
-        name = watched.name
-        labels = f'{{process="{escaped(name.process)}",worker="{escaped(name.worker)}"'
-        return cls(watched, now, labels, main, workers)
-
-
-Points = Callable[[View], Iterable[Point]]
+        return cls(watched, watched.name, now, labels_of(watched.name), main, workers)
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
-    """One metric family. What is unknown of a process gives no point."""
+class Tally:
+    """One number of the ledger. Its process may be gone."""
+
+    name: Name
+    labels: str
+    key: Key
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """What all families of one scrape are read from. Iterables in it can be iterated again and again."""
+
+    views: Iterable[View]
+    ledger: Ledger
+
+
+Points = Callable[[View], Iterable[Point]]
+S = TypeVar("S", bound=Subject)
+
+
+@dataclass(frozen=True, slots=True)
+class Family(Generic[S]):
+    """One metric family. What is unknown of a subject gives no point."""
 
     name: str
     type: Type
     help: str
     labels: tuple[str, ...]
     """Besides ``process`` and ``worker``; a histogram's ``le`` is understood."""
-    points: Points
+    points: Callable[[S], Iterable[Point]]
+    subjects: Callable[[Scrape], Iterable[S]]
+    """Whom the points are told of."""
 
     @property
     def base_name(self) -> str:
         """As OpenMetrics has it: a counter's family goes without ``_total``, its points with it."""
         return self.name.removesuffix("_total") if self.type is Type.COUNTER else self.name
+
+
+def of_processes(name: str, kind: Type, meaning: str, labels: tuple[str, ...], points: Points) -> Family[View]:
+    """A family with points of each watched process."""
+    return Family(name, kind, meaning, labels, points, lambda scrape: scrape.views)
+
+
+def of_ledger(
+    name: str, meaning: str, labels: tuple[str, ...], tallies: Callable[[Ledger], Iterable[Tally]]
+) -> Family[Tally]:
+    """A counter of what the ledger holds: one point a tally."""
+    return Family(
+        name, Type.COUNTER, meaning, labels, lambda one: ((one.key, one.count),), lambda scrape: tallies(scrape.ledger)
+    )
 
 
 def escaped(value: str) -> str:

@@ -16,6 +16,7 @@ from heapwarden.exposition.family import (
     View,
     histogram_points,
     of_kernel,
+    of_processes,
     one,
     per_space,
 )
@@ -43,11 +44,11 @@ def _version(view: View) -> Iterable[Point]:
     return ((Key(labels=labels), 1),)
 
 
-def _gauge(name: str, points: Points, meaning: str, *labels: str) -> Family:
-    return Family(name, Type.GAUGE, meaning, labels, points)
+def _gauge(name: str, points: Points, meaning: str, *labels: str) -> Family[View]:
+    return of_processes(name, Type.GAUGE, meaning, labels, points)
 
 
-FAMILIES: tuple[Family, ...] = (
+FAMILIES: tuple[Family[View], ...] = (
     _gauge("process_resident_memory_bytes", of_kernel(lambda kernel: kernel.rss_bytes), "Resident memory."),
     _gauge("nodejs_heap_size_total_bytes", _of_main(lambda heap: heap.heap_total_bytes), "Committed heap."),
     _gauge("nodejs_heap_size_used_bytes", _of_main(lambda heap: heap.heap_used_bytes), "Used heap."),
@@ -72,7 +73,9 @@ FAMILIES: tuple[Family, ...] = (
         "Available bytes of one heap space.",
         "space",
     ),
-    Family("nodejs_gc_duration_seconds", Type.HISTOGRAM, "Pauses of all garbage collections.", ("kind",), _gc_duration),
+    of_processes(
+        "nodejs_gc_duration_seconds", Type.HISTOGRAM, "Pauses of all garbage collections.", ("kind",), _gc_duration
+    ),
     _gauge(
         "nodejs_eventloop_lag_p50_seconds",
         _of_loop(lambda loop: loop.p50_seconds),

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Metric
 
@@ -43,6 +44,10 @@ smallest free slot within that name, "0", "1", …, so that a restart goes on wi
 - The delay of the event loop is a summary without sum and count: its quantiles 0.5, 0.99 and 1.0 (the maximum) speak
   for the time since the sample before, one second by default. What happened between two scrapes is not all in it.
 - `heapwarden_heap_live_bytes{{thread="workers"}}` is there once every worker thread has had a mark-compact.
+- `heapwarden_restarts_total` and `heapwarden_exits_total` have a series for each reason that occurred since the agent
+  began, and keep it when the process is gone. `heapwarden history` knows older ones.
+- The `code` of `heapwarden_restart_held` is one of budget, cooldown, min_uptime, sibling, jitter, journal, method,
+  confirmation.
 - `heapwarden_up` has a series for each source that was asked about the process: `procfs`, `cgroup`, `reporter`.
 
 ### How many series
@@ -51,7 +56,8 @@ A process with one isolate, all sources and a container limit has {SERIES_BASE} 
 
 - {SERIES_A_SPACE} for each heap space in use (four to seven),
 - {SERIES_A_GC_KIND} for each kind of collection that occurred,
-- {SERIES_RECLAIMED} for each of the kinds {" and ".join(families.RECLAIMING)}, where the Node can profile them.
+- {SERIES_RECLAIMED} for each of the kinds {" and ".join(families.RECLAIMING)}, where the Node can profile them,
+- 1 for each reason for which it was restarted or ended, and 1 while a restart is held.
 
 With six spaces and three kinds, as Node 24 shows under load, that makes {_series(6, 3)}; with all four kinds
 {_series(6, 4)}. The aim is {SERIES_BUDGET} at most.
@@ -96,7 +102,7 @@ def _row(name: str, type_: str, labels: Iterable[str], meaning: str) -> Row:
     return f"`{name}`", type_, ", ".join(f"`{label}`" for label in labels), meaning
 
 
-def _family_rows(table: Iterable[Family]) -> list[Row]:
+def _family_rows(table: Iterable[Family[Any]]) -> list[Row]:
     return [_row(family.name, family.type, family.labels, family.help) for family in table]
 
 

@@ -71,9 +71,9 @@ def _lines(metric: SnapshotMetric, *, openmetrics: bool) -> Iterator[str]:
     yield f"# HELP {name} {_help(family.help, openmetrics=openmetrics)}\n"
     yield f"# TYPE {name} {family.type}\n"
     base, points = family.base_name, family.points
-    for view in metric.views:
-        labels = view.labels
-        for key, value in points(view):
+    for subject in metric.subjects:
+        labels = subject.labels
+        for key, value in points(subject):
             suffix, more = _written(key)
             yield f"{base}{suffix}{labels}{more}{value}\n"
 
