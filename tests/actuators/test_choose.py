@@ -13,6 +13,8 @@ from heapwarden.domain.restart import Method
         (Method.SIGNAL, True),
         (Method.SUPERVISE, True),
         (Method.REPORTER, True),
+        (Method.COMMAND, False),
+        (Method.WEBHOOK, False),
         (Method.NONE, False),
     ],
 )

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 
+from heapwarden.actuators.command import CommandActuator
 from heapwarden.actuators.none import NoActuator
 from heapwarden.actuators.reporter import ReporterActuator
 from heapwarden.actuators.signals import SignalActuator
+from heapwarden.actuators.webhook import WebhookActuator
 from heapwarden.domain.restart import Method
 from heapwarden.ports import Actuator, Reporters
 
@@ -16,5 +18,7 @@ def actuators(reporters: Reporters) -> Mapping[Method, Actuator]:
         Method.SIGNAL: signals,
         Method.SUPERVISE: signals,
         Method.REPORTER: ReporterActuator(reporters),
+        Method.COMMAND: CommandActuator(),
+        Method.WEBHOOK: WebhookActuator(),
         Method.NONE: NoActuator(),
     }

@@ -15,10 +15,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from heapwarden.actuators import own
+from heapwarden.actuators.text import one_line
 
 log = logging.getLogger(__name__)
 
 OUTPUT_BYTES = 4_096
+TOLD_CHARACTERS = 300
 PIPE_BYTES = 65_536
 TERM_SECONDS = 2.0
 """From SIGTERM to SIGKILL for a program that is out of time."""
@@ -44,8 +46,8 @@ class Ended:
 
     @property
     def text(self) -> str:
-        """Both."""
-        return f"{self.how}: {self.output}" if self.output else self.how
+        """Both, with no more of the output than people would read."""
+        return f"{self.how}: {self.output[-TOLD_CHARACTERS:]}" if self.output else self.how
 
 
 def clean_environment(**more: str) -> dict[str, str]:
@@ -202,8 +204,7 @@ class Program:
         return bool(data)
 
     def _output(self) -> str:
-        text = self._tail.decode(errors="replace")
-        return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+        return one_line(self._tail)
 
     def _described(self, result: os.waitid_result | None) -> Ended:
         if result is None:

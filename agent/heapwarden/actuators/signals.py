@@ -99,6 +99,23 @@ def check_boot(kernel: Kernel, restart: Restart) -> None:
         raise ActuationError("the machine has booted since the restart began: its process is gone, nothing was sent")
 
 
+def check_runs(kernel: Kernel, restart: Restart) -> None:
+    """For whoever acts otherwise than by signal. Raises ActuationError when the judged process has ended.
+
+    What came after it is not to be restarted for it. One that can't be seen is taken to run.
+    """
+    check_boot(kernel, restart)
+    process = restart.process
+    if not process.visible:
+        return
+    try:
+        start = kernel.start_of(process.pid)
+    except (OSError, ValueError, IndexError) as error:
+        raise ActuationError(f"pid {process.pid}: nothing was done, /proc does not say whose it is: {error}") from error
+    if start != process.start:
+        raise gone(process)
+
+
 def _check_addressable(kernel: Kernel, restart: Restart) -> None:
     process = restart.process
     if not process.visible:
