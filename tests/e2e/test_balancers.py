@@ -1,8 +1,6 @@
 """A real HAProxy and a real nginx take a backend out on 503 and bring it back."""
 
-import os
 import signal
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fakes.conditions import wait_for
+from fakes.haproxy import Server, haproxy
 from fakes.machine import ROOT, AgentHandle, agent, demo, free_port, get, program
 
 BALANCERS = ROOT / "deploy" / "load-balancers"
@@ -66,41 +65,18 @@ def _serving(url: str) -> set[int]:
 
 def test_haproxy_takes_it_out_and_brings_it_back(backends: Backends, tmp_path: Path) -> None:
     """By its own statistics: DOWN while Heapwarden says 503, UP again after; no client sees an error."""
-    statistics = tmp_path / "stats.sock"
-    config = (BALANCERS / "haproxy.cfg").read_text()
-    file = tmp_path / "haproxy.cfg"
-    file.write_text(config.replace("log stdout format raw local0", f"stats socket {statistics} level admin"))
-    port = free_port()
-    environment = {
-        **os.environ,
-        "LISTEN": f"127.0.0.1:{port}",
-        "APP_ONE": backends.address(backends.apps[0]),
-        "APP_TWO": backends.address(backends.apps[1]),
-        "HEAPWARDEN_ONE": backends.agents[0].url.rsplit(":", 1)[1],
-        "HEAPWARDEN_TWO": backends.agents[1].url.rsplit(":", 1)[1],
-    }
-    with program(("haproxy", "-db", "-f", file), environment):
-        url = f"http://127.0.0.1:{port}"
-        wait_for(lambda: _haproxy(statistics) == {"one": "UP", "two": "UP"})
+    servers = [
+        Server(int(app.rsplit(":", 1)[1]), int(watcher.url.rsplit(":", 1)[1]))
+        for app, watcher in zip(backends.apps, backends.agents, strict=True)
+    ]
+    with haproxy(tmp_path, *servers) as balancer:
+        wait_for(balancer.all_up)
         backends.fill()
-        wait_for(lambda: _haproxy(statistics) == {"one": "DOWN", "two": "UP"})
-        assert _serving(url) == {backends.pids[1]}
+        wait_for(lambda: balancer.servers() == {"one": "DOWN", "two": "UP"})
+        assert _serving(balancer.url) == {backends.pids[1]}
         backends.free()
-        wait_for(lambda: _haproxy(statistics) == {"one": "UP", "two": "UP"})
-        assert _serving(url) == {*backends.pids}
-
-
-def _haproxy(statistics: Path) -> dict[str, str]:
-    """What HAProxy says of its servers."""
-    try:
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(str(statistics))
-            client.sendall(b"show stat\n")
-            text = b"".join(iter(lambda: client.recv(65536), b"")).decode()
-    except OSError:
-        return {}
-    rows = [line.split(",") for line in text.splitlines() if line.startswith("app,")]
-    return {row[1]: row[17].split()[0] for row in rows if row[1] != "BACKEND" and row[36].startswith("L7")}
+        wait_for(balancer.all_up)
+        assert _serving(balancer.url) == {*backends.pids}
 
 
 def test_nginx_takes_it_out_and_brings_it_back(backends: Backends, tmp_path: Path) -> None:
