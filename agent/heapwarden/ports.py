@@ -36,6 +36,9 @@ class Source(Protocol):
     def name(self) -> str:
         """As in the label ``source``."""
 
+    def concerns(self, process: ProcessId) -> bool:
+        """Whether it is asked about this process at all. Takes a microsecond."""
+
     def read(self, processes: Sequence[Process], now: float) -> Mapping[ProcessId, Reading]:
         """Figures of each process that this source can see; ``now`` becomes their ``taken_at``."""
 

@@ -30,6 +30,10 @@ class FakeSource:
         self.hold: threading.Event | None = None
         self.broken = False
 
+    def concerns(self, process: ProcessId) -> bool:
+        """All that can be seen, but pid 13."""
+        return process.visible and process.pid != 13
+
     def read(self, processes: Sequence[Process], now: float) -> Mapping[ProcessId, Reading]:
         """80 MiB each."""
         if self.hold is not None:
@@ -67,6 +71,13 @@ async def test_a_turn_measures_judges_and_publishes() -> None:
     assert watched.verdict.state is HealthState.STARTING
     assert world.watch.snapshot.last_tick_at == world.clock.now
     assert (world.telemetry.watched, len(world.telemetry.tick_seconds)) == (1, 1)
+
+
+async def test_a_source_is_asked_only_about_what_concerns_it() -> None:
+    """Of others it does not read as down."""
+    world = World(figures.process(pid=12, start=1), figures.process(pid=13, start=2))
+    await world.ticker.turn()
+    assert [one.sample.sources for one in world.watch.snapshot.processes] == [{"procfs": True}, {}]
 
 
 async def test_a_source_that_hangs_costs_no_tick() -> None:

@@ -90,5 +90,6 @@ class Ticker:
         deadline_seconds: float,
     ) -> None:
         now = self._clock.monotonic()
-        readings = await fetcher.fetch(lambda: source.read(processes, now), deadline_seconds)
-        self._watch.read(source.name, [process.id for process in processes if process.id.visible], readings)
+        asked = [process for process in processes if source.concerns(process.id)]
+        readings = await fetcher.fetch(lambda: source.read(asked, now), deadline_seconds)
+        self._watch.read(source.name, [process.id for process in asked], readings)

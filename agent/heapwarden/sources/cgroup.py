@@ -133,6 +133,10 @@ class CgroupSource:
         self._former: dict[ProcessId, _Route] = {}
         self._counters: dict[MemoryCgroup, KillCounter] = {}
 
+    def concerns(self, process: ProcessId) -> bool:
+        """Every process that can be seen."""
+        return process.visible
+
     def read(self, processes: Sequence[Process], now: float) -> Mapping[ProcessId, ContainerFigures]:
         """Figures of each process whose cgroup can be seen."""
         levels = _Levels(self._machine_bytes)

@@ -24,6 +24,10 @@ class ProcfsSource:
         """Read below ``proc_root``."""
         self._root = str(proc_root)
 
+    def concerns(self, process: ProcessId) -> bool:
+        """Every process that can be seen."""
+        return process.visible
+
     def read(self, processes: Sequence[Process], now: float) -> Mapping[ProcessId, KernelFigures]:
         """Figures of each process that is seen and still runs."""
         figures = ((process.id, self._figures(process.id, now)) for process in processes if process.id.visible)
