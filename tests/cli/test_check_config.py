@@ -42,6 +42,29 @@ def test_a_right_file(tmp_path: Path) -> None:
     assert err.getvalue() == ""
 
 
+def test_a_right_file_that_deserves_a_word(tmp_path: Path) -> None:
+    """Below the rest, a line each; the exit code stays 0."""
+    path = tmp_path / "h.yaml"
+    path.write_text("defaults: {restart: {max_memory: 1G, grace: 0s}}\n")
+    out = io.StringIO()
+    assert run(path, {}, out, io.StringIO()) == 0
+    assert out.getvalue().splitlines()[-2:] == [
+        "Right, but note:",
+        "  defaults.restart.grace: 0s kills at once: the process has no time to end by itself",
+    ]
+
+
+def test_a_token_is_never_printed(tmp_path: Path) -> None:
+    """Whatever is asked for, of a file that is right and of one that is wrong."""
+    path = tmp_path / "h.yaml"
+    for rest in ("", "listen: 1\n"):
+        path.write_text(f"api: {{token: hunter2hunter2hunter2}}\n{rest}")
+        out, err = io.StringIO(), io.StringIO()
+        for whole in (False, True):
+            run(path, {}, out, err, whole=whole)
+        assert "hunter2" not in out.getvalue() + err.getvalue()
+
+
 def test_a_wrong_file(tmp_path: Path) -> None:
     """Exit code 1, each fault on a line of stderr without colour, nothing on stdout."""
     path = tmp_path / "h.yaml"

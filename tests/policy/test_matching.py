@@ -8,6 +8,7 @@ from fakes import figures
 from heapwarden.domain.identity import Ancestor
 from heapwarden.policy.health import HealthRules
 from heapwarden.policy.matching import Match, ProcessRule, Watchlist
+from heapwarden.policy.restart import RestartRules
 
 PROCESS = figures.process(pid=100, ancestors=(Ancestor(90, "sh -c start"), Ancestor(80, "npm start api")))
 
@@ -42,6 +43,16 @@ def test_the_first_rule_wins_and_the_rest_has_defaults() -> None:
     other = watchlist.rule_for(figures.process(pid=5, script="other"))
     assert other is not None
     assert other.name is None
+
+
+def test_what_no_rule_means_has_the_default_rules() -> None:
+    """Of health as of restarts; a rule brings its own."""
+    health, restart = HealthRules(start_grace_seconds=1.0), RestartRules(dry_run=True)
+    own = ProcessRule("own", Match(pid=100), HealthRules(), RestartRules(tree=True))
+    watchlist = Watchlist((own,), default_health=health, default_restart=restart)
+    unmatched = watchlist.rule_for(figures.process(pid=5))
+    assert unmatched == ProcessRule(None, Match(), health, restart)
+    assert watchlist.rule_for(PROCESS) is own
 
 
 def test_unmatched_processes_can_be_left_alone() -> None:

@@ -10,20 +10,23 @@ from hypothesis import strategies as st
 from pydantic.fields import FieldInfo
 
 from heapwarden.domain.errors import SettingsError
-from heapwarden.domain.restart import Method, Plan
+from heapwarden.domain.restart import Hook, Method, Plan
 from heapwarden.policy.health import HealthRules, HeapDenominator, OnUnknown, UsageRule
 from heapwarden.policy.matching import Match, ProcessRule, Watchlist
-from heapwarden.policy.restart import Budget, MemoryRule, RestartRules
+from heapwarden.policy.restart import Budget, HeapFigure, MemoryRule, Pauses, RestartRules, ShareRule
 from heapwarden.settings import default_path, load, parse, parse_duration, parse_listen
 from heapwarden.settings.load import MAX_BYTES
-from heapwarden.settings.model import Listen, Settings
-from heapwarden.settings.schema import all_keys, example_of
+from heapwarden.settings.model import ApiToken, Listen, Settings
+from heapwarden.settings.schema import all_keys
+from heapwarden.settings.section import example_of
 
 EVERYTHING = r"""
 listen: "[::1]:8080"
 socket: /tmp/agent.sock
 socket_mode: 0600
 state_dir: /tmp/state
+journal: {max_age: 8d, max_rows: 1234}
+api: {token: "${TOKEN}"}
 sample_interval: 250ms
 gc_profiler: off
 prom_client_metrics: on
@@ -36,12 +39,43 @@ defaults:
     on_unknown: unhealthy
     start_grace: 1m
     stale_after: 500ms
+    escalate_to_restart_after: 10m
+  restart:
+    max_memory: {above: 50%, for: 1s}
+    tree: true
+    heap_usage: {above: 97%, of: live}
+    container_usage: 98%
+    for: 2s
+    min_uptime: 3s
+    drain: 4s
+    grace: 5s
+    successor_timeout: 6s
+    signal: SIGINT
+    method: command
+    command: docker restart 'an app'
+    before: [{command: [dump], timeout: 7s}, {url: http://a/b}]
+    after: [{url: 'https://a/c?d=e'}]
+    budget: {restarts: 8, per: 9m}
+    cooldown: 10s
+    max_cooldown: 11s
+    cooldown_reset: 12s
+    jitter: 13s
+    confirm_with_gc: true
+    dry_run: true
 processes:
   - name: api
     match: {command: 'server\.js$', children_of: 42}
     health:
       heap_usage: {recover: 50%}
       on_unknown: healthy
+      escalate_to_restart_after: off
+    restart:
+      max_memory_restart: 300M
+      heap_usage: off
+      before: []
+      method: webhook
+      url: http://a/restart
+      dry_run: false
   - match: {pid: 7, children_of: pm2}
 """
 
@@ -86,47 +120,120 @@ def test_every_key_arrives() -> None:
         start_grace_seconds=60.0,
         stale_after_seconds=0.5,
     )
+    restart = RestartRules(
+        max_memory=MemoryRule(0.5, 1.0),
+        tree=True,
+        heap_usage=ShareRule(0.97, 2.0),
+        heap_of=HeapFigure.LIVE,
+        container_usage=ShareRule(0.98, 2.0),
+        escalate_after_seconds=600.0,
+        confirm_with_gc=True,
+        min_uptime_seconds=3.0,
+        budget=Budget(8, 540.0),
+        pauses=Pauses(10.0, 11.0, 12.0, 13.0),
+        method=Method.COMMAND,
+        plan=Plan(
+            signal="SIGINT",
+            drain_seconds=4.0,
+            grace_seconds=5.0,
+            successor_seconds=6.0,
+            before=(Hook(command=("dump",), timeout_seconds=7.0), Hook(url="http://a/b")),
+            after=(Hook(url="https://a/c?d=e"),),
+            command=("docker", "restart", "an app"),
+        ),
+        dry_run=True,
+    )
     api = replace(health, heap=UsageRule(0.7, 0.5, 0.0), on_unknown=OnUnknown.HEALTHY)
-    first = ProcessRule("api", Match(command=re.compile(r"server\.js$"), children_of_pid=42), api)
-    second = ProcessRule(None, Match(pid=7, children_of_command=re.compile("pm2")), health)
-    assert parse(EVERYTHING, "f.yaml", {}) == Settings(
+    restarted = replace(
+        restart,
+        max_memory=MemoryRule(300 * 2**20, 1.0),
+        heap_usage=None,
+        heap_of=HeapFigure.USED,
+        escalate_after_seconds=None,
+        method=Method.WEBHOOK,
+        plan=replace(restart.plan, before=(), command=(), url="http://a/restart"),
+        dry_run=False,
+    )
+    first = ProcessRule("api", Match(command=re.compile(r"server\.js$"), children_of_pid=42), api, restarted)
+    second = ProcessRule(None, Match(pid=7, children_of_command=re.compile("pm2")), health, restart)
+    assert parse(EVERYTHING, "f.yaml", {"TOKEN": "0123456789abcdef"}) == Settings(
         listen=Listen("::1", 8080),
         socket=Path("/tmp/agent.sock"),  # noqa: S108  only a path, nothing is opened
         socket_mode=0o600,
         state_dir=Path("/tmp/state"),  # noqa: S108  as above
+        journal_max_age_seconds=8 * 86_400.0,
+        journal_max_rows=1234,
+        api_token=ApiToken("0123456789abcdef"),
         sample_interval_seconds=0.25,
         gc_profiler=False,
         prom_client_metrics=True,
         retry_after_seconds=60.0,
-        watchlist=Watchlist((first, second), watch_unmatched=False, default_health=health),
+        watchlist=Watchlist((first, second), watch_unmatched=False, default_health=health, default_restart=restart),
     )
 
 
-def test_restart_rules_arrive() -> None:
-    """Each in its record; a process has the defaults that it doesn't override, key by key."""
-    text = """
-    defaults:
-      health: {escalate_to_restart_after: 10m}
-      restart: {max_memory: 1G, for: 5s, drain: 1s, dry_run: true}
-    processes:
-      - match: {pid: 1}
-      - match: {pid: 2}
-        health: {escalate_to_restart_after: 5m}
-        restart: {max_memory: 80%, budget: {restarts: 5, per: 1d}, grace: 2s, method: pm2, dry_run: false}
-    """
+def restarts(text: str) -> list[RestartRules]:
+    """Restart rules in a file with this as its body: the default's, then those of each process."""
     watchlist = parse(text, "f.yaml", {}).watchlist
-    defaults = RestartRules(
-        max_memory=MemoryRule(2**30, 5.0), escalate_after_seconds=600.0, plan=Plan(drain_seconds=1.0), dry_run=True
+    return [watchlist.default_restart, *(rule.restart for rule in watchlist.rules)]
+
+
+def test_without_a_word_nothing_is_restarted() -> None:
+    """Rules that are there, and hold never."""
+    assert restarts("processes: [{match: {pid: 1}}]") == [RestartRules()] * 2
+    assert not RestartRules().any
+
+
+@pytest.mark.parametrize(
+    ("default", "own", "held"),
+    [
+        pytest.param("max_memory: 1G", "drain: 1s", 10.0, id="nobody says it"),
+        pytest.param("max_memory: 1G, for: 5s", "drain: 1s", 5.0, id="the defaults' section"),
+        pytest.param("max_memory: 1G, for: 5s", "for: 7s", 7.0, id="the process's section, for what is inherited"),
+        pytest.param("max_memory: {above: 1G, for: 6s}, for: 5s", "for: 7s", 6.0, id="the defaults' rule"),
+        pytest.param("max_memory: {above: 2G, for: 6s}", "max_memory: 1G, for: 7s", 6.0, id="only above is other"),
+        pytest.param("max_memory: {above: 1G, for: 6s}", "max_memory: {for: 0s}", 0.0, id="only the time is other"),
+        pytest.param("max_memory_restart: 2G, for: 5s", "max_memory: 1G", 5.0, id="by PM2's name in the defaults"),
+        pytest.param("max_memory: 2G, for: 5s", "max_memory_restart: 1G", 5.0, id="by PM2's name in the rule"),
+    ],
+)
+def test_how_long_a_rule_must_hold(default: str, own: str, held: float) -> None:
+    """What is nearest to the rule says it; a process's keys are laid over the defaults' one by one."""
+    rules = restarts(f"defaults: {{restart: {{{default}}}}}\nprocesses: [{{match: {{pid: 1}}, restart: {{{own}}}}}]")[1]
+    assert rules.max_memory == MemoryRule(2**30, held)
+
+
+def test_off_takes_back_what_the_defaults_say() -> None:
+    """Each rule by itself."""
+    rules = restarts(
+        "defaults: {health: {escalate_to_restart_after: 1m}, restart: {max_memory: 1G, heap_usage: 90%, "
+        "container_usage: 91%}}\nprocesses: [{match: {pid: 1}, health: {escalate_to_restart_after: off}, "
+        "restart: {max_memory: off, heap_usage: {above: off, of: live}, container_usage: off}}]"
     )
-    assert watchlist.default_restart == defaults
-    assert watchlist.rules[0].restart == defaults
-    assert watchlist.rules[1].restart == RestartRules(
-        max_memory=MemoryRule(0.8, 5.0),
-        escalate_after_seconds=300.0,
-        budget=Budget(5, 86_400.0),
-        method=Method.PM2,
-        plan=Plan(drain_seconds=1.0, grace_seconds=2.0),
+    assert rules[0].any
+    assert rules[1] == RestartRules()
+
+
+def test_a_command_is_inherited_only_by_its_method() -> None:
+    """A process that is restarted in another way has none, and one that comes back to it has that of the defaults."""
+    rules = restarts(
+        "defaults: {restart: {method: command, command: a b}}\n"
+        "processes: [{match: {pid: 1}, restart: {method: signal}}, {match: {pid: 2}, restart: {method: command}}]"
     )
+    assert [rule.plan.command for rule in rules] == [("a", "b"), (), ("a", "b")]
+
+
+def test_lists_replace_those_of_the_defaults() -> None:
+    """They are not added to them."""
+    rules = restarts(
+        "defaults: {restart: {before: [{command: a}, {command: b}]}}\n"
+        "processes: [{match: {pid: 1}}, {match: {pid: 2}, restart: {before: [{command: c}]}}]"
+    )
+    assert [[hook.command for hook in rule.plan.before] for rule in rules] == [
+        [("a",), ("b",)],
+        [("a",), ("b",)],
+        [("c",)],
+    ]
 
 
 def test_a_value_is_read_by_its_key() -> None:
@@ -174,6 +281,18 @@ def test_a_narrower_rule_before_a_wider_one_is_right() -> None:
         "sample_interval: 1m\ndefaults: {health: {stale_after: 2m}}",
         "processes: [{match: {pid: 1}, restart: {max_memory: 10M}}]",
         "processes: [{match: {pid: 1}, restart: }]",
+        "defaults: {restart: {cooldown: 15m}}",
+        "defaults: {restart: {cooldown: 0s, max_cooldown: 0s, cooldown_reset: 0s}}",
+        "defaults: {restart: {max_cooldown: 1h}}",
+        "defaults: {restart: {jitter: 1h}}",
+        "defaults: {restart: {jitter: 2m, budget: {restarts: 1, per: 2m}}}",
+        "defaults: {restart: {max_memory: {for: 0s}}}",
+        "defaults: {restart: {heap_usage: 99.9%, max_memory: 99%, tree: true}}",
+        "defaults: {restart: {drain: 0s, grace: 0s}}",
+        "defaults: {restart: {method: command, command: x}}\n"  # noqa: ISC004  one text of two lines
+        "processes: [{match: {pid: 1}, restart: {method: webhook, url: http://x}}]",
+        "defaults: {restart: {max_memory_restart: 1G}}\n"  # noqa: ISC004  as above
+        "processes: [{match: {pid: 1}, restart: {max_memory: 1G}}]",
     ],
 )
 def test_pairs_that_just_hold_together(text: str) -> None:
@@ -213,6 +332,19 @@ def test_everything_wrong_is_told_at_once_in_the_order_of_the_file() -> None:
         pytest.param("unmatched: ignore\nprocesses: 5", id="no rules, because they are wrong"),
         pytest.param("sample_interval: 30s\ndefaults: {health: {stale_after: 60}}", id="stale_after is wrong itself"),
         pytest.param("processes: [{match: {pid: 1}, restart: {budget: {restarts: 3, pr: 1h}}}]", id="half a budget"),
+        pytest.param("defaults: {restart: {method: comand, command: x}}", id="the method is wrong itself"),
+        pytest.param("defaults: {restart: {method: command, command: [x, [y]]}}", id="the command is wrong itself"),
+        pytest.param("defaults: {restart: {before: [{url: x}]}}", id="the hook's only action is wrong itself"),
+        pytest.param("defaults: {restart: {before: [x]}}", id="the hook is none"),
+        pytest.param("defaults: {restart: {cooldown: 20m, max_cooldown: 30}}", id="the other pause is wrong itself"),
+        pytest.param("defaults: {restart: {jitter: 20m, budget: {restarts: 1, per: 1}}}", id="per is wrong itself"),
+        pytest.param(
+            "processes: [{match: {pid: 1}, restart: {max_memory: {above: 1, for: 1s}}}]", id="above is wrong itself"
+        ),
+        pytest.param(
+            "defaults: {restart: {heap_usage: 9}}\nprocesses: [{match: {pid: 1}, restart: {heap_usage: {for: 1s}}}]",
+            id="the default mark is wrong itself",
+        ),
         pytest.param("listen: ${NOPE}", id="a value that is missing for want of a variable"),
     ],
 )
@@ -238,20 +370,39 @@ def test_what_is_shown_is_safe_for_a_terminal() -> None:
     assert all(len(line) < 400 for line in told)
 
 
+PARTNERS = (
+    ("restart.max_memory.for", "above: 1G"),
+    ("restart.max_memory_restart.for", "above: 1G"),
+    ("restart.heap_usage.for", "above: 95%"),
+    ("restart.heap_usage.of", "above: 95%"),
+    ("restart.container_usage.for", "above: 95%"),
+    ("restart.command", "method: command"),
+    ("restart.url", "method: webhook"),
+    ("budget.restarts", "per: 1h"),
+    ("budget.per", "restarts: 3"),
+    ("[].timeout", "command: [x]"),
+)
+"""What keys that end so can't be without."""
+
+
 @pytest.mark.parametrize(
     ("keys", "field"), [pytest.param(keys, field, id=".".join(keys)) for keys, field in all_keys()]
 )
-def test_every_example_is_right(keys: tuple[str, ...], field: FieldInfo) -> None:
+def test_every_example_is_right(keys: tuple[str, ...], field: FieldInfo, tmp_path: Path) -> None:
     """Messages and the reference show them, so they must work when they are pasted."""
-    partners = {"restarts": ", per: 1h", "per": ", restarts: 3"}
-    text = f"{keys[-1]}: {example_of(field)}{partners.get(keys[-1], '')}"
+    (tmp_path / "token").write_text("0123456789abcdef\n")
+    example = example_of(field).replace("/etc/heapwarden/token", str(tmp_path / "token"))
+    partners = "".join(f", {partner}" for end, partner in PARTNERS if ".".join(keys).endswith(end))
+    text = f"{keys[-1]}: {example}{partners}"
     for key in reversed(keys[:-1]):
         if key == "processes[]":
             condition = "" if "match" in keys else "match: {pid: 1}, "
             text = f"processes: [{{{condition}{text}}}]"
+        elif key.endswith("[]"):
+            text = f"{key[:-2]}: [{{{text}}}]"
         else:
             text = f"{key}: {{{text}}}"
-    parse(text, "f.yaml", {})
+    parse(text, "f.yaml", {"HEAPWARDEN_TOKEN": "0123456789abcdef"})
 
 
 @given(st.text())

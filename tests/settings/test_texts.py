@@ -130,3 +130,55 @@ def test_any_text_is_read_or_refused(read: Callable[[str], Any], text: str) -> N
     """Nothing else is ever raised."""
     with suppress(WrongValueError):
         read(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://a",
+        "https://example.com/a/b?c=d&e=%20@",
+        "http://127.0.0.1:8080/hook",
+        "http://[::1]:1/",
+        "HTTP://A/",
+        "https://a/@b",
+    ],
+)
+def test_urls(text: str) -> None:
+    """They are sent as they are written."""
+    assert texts.read_url(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a",
+        "//a/b",
+        "ftp://a",
+        "file:///etc/passwd",
+        "http://",
+        "http:///a",
+        "http://:80/",
+        "http://a:0/",
+        "http://a:65536/",
+        "http://a:x/",
+        "http://[::1/",
+        "http://a/ b",
+        "http://a/\n",
+        "http://ä/",
+        "http://a/#b",
+        "http://a/" + "x" * 2000,
+    ],
+)
+def test_what_is_no_url(text: str) -> None:
+    """Other protocols, no host, or what can't stand in a request."""
+    with pytest.raises(WrongValueError):
+        texts.read_url(text)
+
+
+@pytest.mark.parametrize("text", ["http://u:hunter2@a/", "https://hunter2@a", "x://u:hunter2@a", "http://u:hunter2@ b"])
+def test_a_password_in_a_url_is_refused_unseen(text: str) -> None:
+    """It would be shown wherever the URL is."""
+    with pytest.raises(WrongValueError) as caught:
+        texts.read_url(text)
+    assert "hunter2" not in str(caught.value)

@@ -10,16 +10,20 @@ from hypothesis import strategies as st
 from heapwarden.settings.faults import WrongValueError
 from heapwarden.settings.units import (
     read_duration,
+    read_memory,
     read_percentage,
     read_size,
     write_duration,
+    write_memory,
     write_percentage,
+    write_size,
 )
 
 READERS = [
     pytest.param(read_duration, id="time"),
     pytest.param(read_size, id="size"),
     pytest.param(read_percentage, id="percentage"),
+    pytest.param(read_memory, id="memory"),
 ]
 
 
@@ -156,6 +160,45 @@ def test_sizes_grow_with_their_number(number: int, more: int, unit: str) -> None
     """Monotonic, and in proportion to the unit."""
     assert read_size(f"{number}{unit}") < read_size(f"{number + more}{unit}")
     assert read_size(f"{number}{unit}") == number * read_size(f"1{unit}")
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0B"),
+        (1023, "1023B"),
+        (1024, "1K"),
+        (512 * 2**20, "512M"),
+        (1536 * 2**20, "1.5G"),
+        (2**40, "1T"),
+        (2**30 + 1, "1048576.001K"),
+    ],
+)
+def test_sizes_are_written_in_their_largest_unit(size: int, text: str) -> None:
+    """That has it exactly."""
+    assert write_size(size) == text
+
+
+@given(st.from_regex(r"[0-9]{1,9}(\.[0-9]{1,3})?[KMGT]?B", fullmatch=True))
+def test_sizes_survive_writing(text: str) -> None:
+    """Of all that can be written, fractions of a byte cut off."""
+    size = read_size(text)
+    assert read_size(write_size(size)) == size
+
+
+@given(st.sampled_from(["10M", "1.5G", "300MiB", "0.1%", "80%", "99.999%"]))
+def test_memory_survives_writing(text: str) -> None:
+    """Sizes stay whole numbers, and shares stay ratios."""
+    memory = read_memory(text)
+    written = read_memory(write_memory(memory))
+    assert (written, type(written)) == (memory, type(memory))
+
+
+@pytest.mark.parametrize("text", ["9.999M", "0%", "100%", "120%", "1", "x"])
+def test_what_is_no_limit_of_memory(text: str) -> None:
+    """Too small for Node, or never reached alive."""
+    with pytest.raises(WrongValueError):
+        read_memory(text)
 
 
 @pytest.mark.parametrize("read", READERS)

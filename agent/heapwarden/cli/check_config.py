@@ -59,5 +59,5 @@ def run(path: Path | None, environment: Mapping[str, str], out: TextIO, err: Tex
     which = printable(str(path)) if path else "no file: the built-in settings"
     out.write(f"{which}: right\n\n{summary(settings)}")
     if settings.notices:
-        out.write("\nRight, but without effect:\n" + "".join(f"  {notice}\n" for notice in settings.notices))
+        out.write("\nRight, but note:\n" + "".join(f"  {notice}\n" for notice in settings.notices))
     return 0

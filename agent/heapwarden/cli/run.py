@@ -54,7 +54,7 @@ def handle(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> int:
     if not command:
         parser.error("no command given; for example: heapwarden run -- node server.js")
     logs.set_up(parsed.log_format, parsed.log_level)
-    settings = options.settings_of(parsed)
+    settings = options.with_writable_state(options.settings_of(parsed), os.environ)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="heapwarden-")))
         folder.chmod(0o711)  # a command that changes its user (gosu, su-exec) must reach what is in it

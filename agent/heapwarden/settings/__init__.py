@@ -4,6 +4,6 @@ The only place that knows how settings are spelled. Everything wrong is told at 
 would be right; nothing is half-applied.
 """
 
-from heapwarden.settings.load import default_path, load, parse, parse_duration, parse_listen
+from heapwarden.settings.load import default_path, load, parse, parse_duration, parse_listen, parse_memory
 
-__all__ = ["default_path", "load", "parse", "parse_duration", "parse_listen"]
+__all__ = ["default_path", "load", "parse", "parse_duration", "parse_listen", "parse_memory"]

@@ -2,25 +2,29 @@
 
 import re
 from dataclasses import replace
-from typing import Any
 
 from heapwarden.policy.health import HealthRules, HeapDenominator, OnUnknown, UsageRule
 from heapwarden.policy.matching import Match, ProcessRule, Watchlist
-from heapwarden.settings.build_restart import merged, restart_rules
-from heapwarden.settings.model import Settings
+from heapwarden.settings.build_restart import given, merged, merged_restart, restart_rules
+from heapwarden.settings.model import ApiToken, Settings
 from heapwarden.settings.schema import FileSection, HealthSection, MatchSection, UsageSection
+from heapwarden.settings.schema_restart import RestartSection
 
 
-def build(file: FileSection) -> Settings:
-    """The settings that ``file`` asks for."""
+def build(file: FileSection, api_token: ApiToken | None, notices: tuple[str, ...]) -> Settings:
+    """The settings that ``file`` asks for; the token may have come from a file of its own."""
     return replace(
         Settings(),
         watchlist=_watchlist(file),
-        **_given(
+        api_token=api_token,
+        notices=notices,
+        **given(
             listen=file.listen,
             socket=file.socket,
             socket_mode=file.socket_mode,
             state_dir=file.state_dir,
+            journal_max_age_seconds=file.journal.max_age,
+            journal_max_rows=file.journal.max_rows,
             sample_interval_seconds=file.sample_interval,
             gc_profiler=file.gc_profiler,
             prom_client_metrics=file.prom_client_metrics,
@@ -36,7 +40,7 @@ def health_rules(section: HealthSection, base: HealthRules) -> HealthRules:
         base,
         heap=usage_rule(section.heap_usage, base.heap),
         container=usage_rule(section.container_usage, base.container),
-        **_given(
+        **given(
             heap_of=HeapDenominator(of) if of else None,
             on_unknown=OnUnknown(section.on_unknown) if section.on_unknown else None,
             start_grace_seconds=section.start_grace,
@@ -47,8 +51,8 @@ def health_rules(section: HealthSection, base: HealthRules) -> HealthRules:
 
 def usage_rule(section: UsageSection, base: UsageRule) -> UsageRule:
     """``base``, overridden key by key."""
-    given = _given(unhealthy_ratio=section.unhealthy, recover_ratio=section.recover, hold_seconds=section.hold)
-    return replace(base, **given)
+    marks = given(unhealthy_ratio=section.unhealthy, recover_ratio=section.recover, hold_seconds=section.hold)
+    return replace(base, **marks)
 
 
 def match_of(section: MatchSection) -> Match:
@@ -70,7 +74,7 @@ def _watchlist(file: FileSection) -> Watchlist:
             process.name,
             match_of(process.match),
             health_rules(process.health, health),
-            restart_rules(merged(process.restart, defaults.restart), merged(process.health, defaults.health)),
+            restart_rules(merged_restart(process.restart, defaults.restart), merged(process.health, defaults.health)),
         )
         for process in file.processes or ()
     )
@@ -78,10 +82,5 @@ def _watchlist(file: FileSection) -> Watchlist:
         tuple(rules),
         watch_unmatched=file.unmatched != "ignore",
         default_health=health,
-        default_restart=restart_rules(defaults.restart, defaults.health),
+        default_restart=restart_rules(merged_restart(RestartSection(), defaults.restart), defaults.health),
     )
-
-
-def _given(**values: Any) -> dict[str, Any]:
-    """Those of ``values`` that are there; the others stay as they are in the record."""
-    return {name: value for name, value in values.items() if value is not None}

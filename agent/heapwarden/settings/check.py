@@ -9,7 +9,8 @@ from pydantic_core import ErrorDetails
 
 from heapwarden.settings.document import Document
 from heapwarden.settings.faults import Fault, KeyPath, WrongValueError, quote
-from heapwarden.settings.schema import MAX_RULES, FileSection, Section, all_keys, example_of, keys_of, section_of
+from heapwarden.settings.schema import SECRETS, FileSection, all_keys
+from heapwarden.settings.section import Section, example_of, keys_of, section_of
 
 MAX_COMPARED_CHARACTERS = 100
 
@@ -22,8 +23,9 @@ def check(document: Document) -> tuple[FileSection, list[Fault]]:
             return FileSection.model_validate(document.tree), faults
         except ValidationError as error:
             for detail in error.errors(include_url=False, include_input=False):
-                faults.append(_fault(detail, document))
-                document.tree = _without(document.tree, detail["loc"])
+                path = _written_path(document.tree, detail["loc"])
+                faults.append(_fault(detail, path, document))
+                document.tree = _without(document.tree, path)
 
 
 def advice(path: KeyPath) -> str:
@@ -54,11 +56,20 @@ def _nearest(section: type[Section], key: str) -> str:
     return f"known here: {', '.join(keys)}"
 
 
-def _fault(detail: ErrorDetails, document: Document) -> Fault:
-    path: KeyPath = detail["loc"]
+def _written_path(tree: Any, path: KeyPath) -> KeyPath:
+    """``path`` as far as it is in the file: a plain value may stand in place of a section."""
+    held: Any = tree
+    for length, step in enumerate(path):
+        if not isinstance(held, dict | list):
+            return path[:length]
+        held = held[step]  # type: ignore[index]
+    return path
+
+
+def _fault(detail: ErrorDetails, path: KeyPath, document: Document) -> Fault:
     error = detail.get("ctx", {}).get("error")
     if isinstance(error, WrongValueError):
-        written = document.written.get(path)
+        written = document.written.get(path) if path not in SECRETS else None
         wrong = f"{error.wrong} (from {quote(written)})" if written else error.wrong
         return Fault(path, wrong, error.right)
     match detail["type"]:
@@ -69,7 +80,9 @@ def _fault(detail: ErrorDetails, document: Document) -> Fault:
         case "tuple_type":
             return Fault(path, "a list is wanted here, each item with a - before it")
         case "too_long":
-            return Fault(path, f"more than {MAX_RULES} rules", "write fewer rules with wider patterns")
+            most = detail.get("ctx", {}).get("max_length")
+            rules = (f"more than {most} rules", "write fewer rules with wider patterns")
+            return Fault(path, *(rules if path == ("processes",) else (f"more than {most}", "join them in a script")))
         case _:
             return Fault(path, detail["msg"])
 

@@ -5,14 +5,14 @@ don't become what YAML 1.1 takes them for. Only an unquoted nothing, ``~`` and `
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
 from heapwarden.settings.faults import Fault, KeyPath, Place, WrongValueError, quote
-from heapwarden.settings.variables import fill
+from heapwarden.settings.variables import UnsetVariableError, fill
 
 MAX_NODES = 50_000
 """Counted after aliases are followed, so that few lines can't stand for millions."""
@@ -34,8 +34,11 @@ _HELP = (
     ("mapping values are not allowed", "check the indentation, and put a value that has a colon and a space in quotes"),
     ("alias", "put a value that begins with * in quotes"),
     ("but got '{'", 'inside { } put variables in quotes: "${NAME:-90%}"'),
+    ("but got '?'", "inside { } put a value that has a ? in quotes"),
     ("another document", "keep one, without lines of ---"),
 )
+_NAMED = re.compile(r"(alias|anchor|tag handle) (?:'[^']*'|\"[^\"]*\")")
+"""What begins with * or & and was meant as a secret is taken for one of these."""
 _GENERAL_HELP = "check brackets, quotes and indentation just before this place"
 
 
@@ -58,8 +61,11 @@ class Document:
         return self.values.get(path, Place(1, 1))
 
 
-def read(text: str, environment: Mapping[str, str]) -> Document:
-    """Read YAML. What is wrong is in the answer's faults; where it isn't YAML at all, the tree is empty."""
+def read(text: str, environment: Mapping[str, str], secrets: Collection[KeyPath] = ()) -> Document:
+    """Read YAML. What is wrong is in the answer's faults; where it isn't YAML at all, the tree is empty.
+
+    Of the values at ``secrets`` no fault shows anything.
+    """
     text = text.removeprefix("\ufeff")
     unprintable = _UNPRINTABLE.search(text)
     if unprintable:
@@ -68,11 +74,11 @@ def read(text: str, environment: Mapping[str, str]) -> Document:
         wrong = f"character U+{ord(unprintable[0]):04X} can't stand in YAML"
         return Document(faults=[Fault((), wrong, "remove it", place=place)])
     try:
-        reading = _Reading(environment)
+        reading = _Reading(environment, secrets)
         root = _compose(text)
         reading.document.tree = reading.value(root, ()) if root is not None else {}
     except yaml.MarkedYAMLError as error:
-        return Document(faults=[_not_yaml(error)])
+        return Document(faults=[_not_yaml(error, text, secrets)])
     return reading.document
 
 
@@ -117,9 +123,10 @@ def _bound(nodes: int, depth: int, mark: yaml.Mark) -> None:
 class _Reading:
     """One walk over the composed nodes."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], secrets: Collection[KeyPath]) -> None:
         self.document = Document()
         self._environment = environment
+        self._secrets = secrets
         self._nodes = 0
 
     def value(self, node: yaml.Node, path: KeyPath) -> Any:
@@ -128,7 +135,8 @@ class _Reading:
         _bound(self._nodes, len(path) + 1, node.start_mark)
         self.document.values[path] = _place(node)
         if node.tag not in _TAGS:
-            self._note(path, f"tag {quote(node.tag.replace(_CORE, '!!'))} means nothing here", "leave it out", node)
+            tag = "" if path in self._secrets else f" {quote(node.tag.replace(_CORE, '!!'))}"
+            self._note(path, f"tag{tag} means nothing here", "leave it out, or put the value in quotes", node)
         elif isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         elif isinstance(node, yaml.SequenceNode):
@@ -162,7 +170,8 @@ class _Reading:
         try:
             filled = fill(text, self._environment)
         except WrongValueError as error:
-            self._note(path, error.wrong, error.right, node)
+            shown = path not in self._secrets or isinstance(error, UnsetVariableError)
+            self._note(path, error.wrong if shown else "not a variable", error.right, node)
             return None
         if "${" in text:
             self.document.written[path] = text
@@ -176,9 +185,11 @@ def _place(node: yaml.Node) -> Place:
     return Place(node.start_mark.line + 1, node.start_mark.column + 1)
 
 
-def _not_yaml(error: yaml.MarkedYAMLError) -> Fault:
+def _not_yaml(error: yaml.MarkedYAMLError, text: str, secrets: Collection[KeyPath]) -> Fault:
     mark = error.problem_mark or error.context_mark
     place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
     problem = " ".join(filter(None, (error.context and f"{error.context},", error.problem)))
+    if any(str(path[-1]) in text for path in secrets):
+        problem = _NAMED.sub(r"\1", problem)
     right = next((help_ for part, help_ in _HELP if part in problem), _GENERAL_HELP)
     return Fault((), f"not YAML that can be read: {problem}", right, place=place)

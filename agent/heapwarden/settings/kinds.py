@@ -5,14 +5,25 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from heapwarden.settings import texts
+from heapwarden.domain.restart import Method
+from heapwarden.settings import texts, token, words
 from heapwarden.settings.faults import WrongValueError, quote
-from heapwarden.settings.units import read_duration, read_percentage, read_size
+from heapwarden.settings.units import LEAST_MEMORY, read_duration, read_memory, read_percentage, read_share_below
+
+SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR2")
+"""Those that people end Node with; SIGUSR1 opens Node's inspector."""
+
+
+class Off(Enum):
+    """Set, to nothing: what a process may write where the defaults say something."""
+
+    OFF = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +34,8 @@ class Kind:
     """For the reference."""
     read: Callable[[str], Any]
     """Raises WrongValueError."""
+    read_list: Callable[[list[Any]], Any] | None = None
+    """Where a list of texts will do too; they may be anything. Raises WrongValueError."""
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Pydantic asks this of what stands in ``Annotated``."""
@@ -31,6 +44,8 @@ class Kind:
     def _read_given(self, given: object) -> Any:
         if isinstance(given, str):
             return self.read(given)
+        if isinstance(given, list) and self.read_list is not None:
+            return self.read_list(given)
         if given is None:
             raise WrongValueError("there is no value", "write one, or leave the key out")
         raise WrongValueError(f"this is a {'mapping' if isinstance(given, dict) else 'list'}, and one value is wanted")
@@ -58,23 +73,18 @@ def _share(text: str) -> float:
     return ratio
 
 
-def memory(least: str) -> Kind:
-    """Bytes, or a share of the container's limit as a float."""
-    least_bytes = read_size(least)
+def or_off(kind: Kind) -> Kind:
+    """The same, or ``off``."""
 
-    def read(text: str) -> int | float:
-        if text.endswith("%"):
-            return _share(text)
+    def read(text: str) -> Any:
+        if text == Off.OFF.value:
+            return Off.OFF
         try:
-            size = read_size(text)
+            return kind.read(text)
         except WrongValueError as error:
-            raise WrongValueError(error.wrong, f"{error.right}, or 80% of the container's limit") from None
-        if size < least_bytes:
-            wrong = f"{quote(text)} is {size:,} bytes, less than any Node process needs"
-            raise WrongValueError(wrong, f"write at least {least}")
-        return size
+            raise WrongValueError(error.wrong, f"{error.right}, or off") from None
 
-    return Kind(f"size, at least {least}, or percentage of the container's limit", read)
+    return Kind(f"{kind.what}, or `off`", read)
 
 
 def choice(*values: str) -> Kind:
@@ -89,6 +99,13 @@ def choice(*values: str) -> Kind:
         return text
 
     return Kind(" or ".join(f"`{value}`" for value in values), read)
+
+
+def _method(text: str) -> str:
+    if text == "evict":
+        raise WrongValueError('"evict" comes with a later version', f"write one of {', '.join(Method)} until then")
+    read: str = choice(*Method).read(text)
+    return read
 
 
 def number(lowest: int, highest: int) -> Kind:
@@ -112,3 +129,10 @@ PID = Kind("pid", texts.read_pid)
 PID_OR_PATTERN = Kind("pid, or regular expression", texts.read_pid_or_pattern)
 SWITCH = Kind("`true` or `false`", texts.read_switch)
 SHARE = Kind("percentage, above 0% to 100%", _share)
+SHARE_BELOW = Kind("percentage, above 0% and below 100%", read_share_below)
+MEMORY = Kind(f"size, at least {LEAST_MEMORY}, or percentage of the container's limit, below 100%", read_memory)
+METHOD = Kind(choice(*Method).what, _method)
+WORDS = Kind("list of words, or one text that is split into words as a shell does", words.split, words.check)
+URL = Kind("`http://…` or `https://…`", texts.read_url)
+TOKEN = Kind(f"at least {token.LEAST_CHARACTERS} printable characters without spaces", token.read)
+TOKEN_FILE = Kind("absolute path", token.read_file_name)

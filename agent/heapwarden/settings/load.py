@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from heapwarden.domain.errors import SettingsError
-from heapwarden.settings.faults import WrongValueError, printable, report, without_echoes
+from heapwarden.settings import token
+from heapwarden.settings.faults import Fault, WrongValueError, printable, report, without_echoes
 from heapwarden.settings.model import Listen, Settings
 from heapwarden.settings.texts import read_listen
-from heapwarden.settings.units import read_duration
+from heapwarden.settings.units import read_duration, read_memory
 
 MAX_BYTES = 2**20
 VARIABLE = "HEAPWARDEN_CONFIG"
@@ -32,23 +33,41 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
 
 def parse(text: str, where: str, environment: Mapping[str, str]) -> Settings:
     """The settings in ``text``; ``where`` is the file's name in messages. Raises SettingsError as :func:`load` does."""
-    from heapwarden.settings import build, check, document, pairs  # noqa: PLC0415  pydantic and yaml: only with a file
+    # pydantic and yaml: only with a file
+    from heapwarden.settings import build, check, document, notices, pairs, schema  # noqa: PLC0415
 
-    read = document.read(text, environment)
+    read = document.read(text, environment, schema.SECRETS)
     faulty = [fault.path for fault in read.faults]
     file, misfits = check.check(read)
     faults = [*read.faults, *without_echoes(misfits, faulty)]
     faulty += [fault.path for fault in misfits]
     faults += without_echoes(pairs.impossible_pairs(file), faulty)
+    api_token = file.api.token
+    words: list[str] = []
+    try:
+        if api_token is not None:
+            words = token.literal_notice(read.written.get(("api", "token")))
+        elif file.api.token_file is not None:
+            api_token, words = token.from_file(file.api.token_file)
+    except WrongValueError as error:
+        faults.append(Fault(("api", "token_file"), error.wrong, error.right))
     if faults:
         raise SettingsError(report(where, faults, read.place_of, check.advice))
-    return build.build(file)
+    return build.build(file, api_token, (*words, *notices.notices(file)))
 
 
 def parse_duration(text: str, where: str = "") -> float:
     """Seconds of ``30s`` or ``1m30s``. ``where``: the option it stood in. Raises SettingsError."""
     try:
         return read_duration(text)
+    except WrongValueError as error:
+        raise SettingsError(f"{where}: {error}" if where else str(error)) from None
+
+
+def parse_memory(text: str, where: str = "") -> int | float:
+    """Bytes as int or a share of the container's limit, as ``max_memory`` takes it. As :func:`parse_duration`."""
+    try:
+        return read_memory(text)
     except WrongValueError as error:
         raise SettingsError(f"{where}: {error}" if where else str(error)) from None
 

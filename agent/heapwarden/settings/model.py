@@ -15,6 +15,16 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True)
+class ApiToken:
+    """What lets people restart and drain by request."""
+
+    value: str = field(repr=False)
+    """Printable ASCII. Compare it in constant time; never show it."""
+    file: Path | None = None
+    """Where it was read from; None: the settings themselves, or a variable."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings; the values are the defaults."""
 
@@ -22,6 +32,10 @@ class Settings:
     socket: Path = Path("/run/heapwarden/agent.sock")
     socket_mode: int = 0o660
     state_dir: Path = Path("/var/lib/heapwarden")
+    journal_max_age_seconds: float = 30 * 86_400.0
+    journal_max_rows: int = 100_000
+    api_token: ApiToken | None = None
+    """None: requests that change anything are refused."""
     sample_interval_seconds: float = 1.0
     gc_profiler: bool = True
     """Whether reporters profile collections for used-before and used-after."""
@@ -31,4 +45,4 @@ class Settings:
     """Told to load balancers with a 503."""
     watchlist: Watchlist = field(default_factory=Watchlist)
     notices: tuple[str, ...] = ()
-    """What is right in the file but has no effect in this version, one line each."""
+    """What is right in the file and yet deserves a word, one line each."""

@@ -7,14 +7,9 @@ from heapwarden.policy.health import HealthRules, UsageRule
 from heapwarden.settings.build import health_rules, match_of, usage_rule
 from heapwarden.settings.faults import Fault, KeyPath
 from heapwarden.settings.model import Settings
-from heapwarden.settings.schema import (
-    FileSection,
-    HealthSection,
-    MatchSection,
-    ProcessSection,
-    RestartSection,
-    UsageSection,
-)
+from heapwarden.settings.pairs_restart import restart_pairs
+from heapwarden.settings.schema import FileSection, HealthSection, MatchSection, ProcessSection, UsageSection
+from heapwarden.settings.schema_restart import RestartSection
 from heapwarden.settings.units import write_duration, write_percentage
 
 SAMPLES_UNTIL_STALE = 2
@@ -31,14 +26,16 @@ def impossible_pairs(file: FileSection) -> Iterator[Fault]:
     defaults = health_rules(file.defaults.health, built_in)
     yield from _health(_DEFAULTS, file.defaults.health, built_in)
     yield from _stale(file, _DEFAULTS, file.defaults.health, built_in)
-    yield from _restart(("defaults", "restart"), file.defaults.restart)
+    yield from restart_pairs(("defaults", "restart"), file.defaults.restart, RestartSection())
     for index, process in enumerate(file.processes or ()):
         path: KeyPath = ("processes", index, "health")
         yield from _health(path, process.health, defaults)
         if process.health.stale_after is not None:
             yield from _stale(file, path, process.health, defaults)
-        yield from _restart(("processes", index, "restart"), process.restart)
+        yield from restart_pairs(("processes", index, "restart"), process.restart, file.defaults.restart)
     yield from _matches(file.processes or ())
+    if file.api.token is not None and file.api.token_file is not None:
+        yield Fault(("api", "token"), "token_file is there too", "keep one of them", (("api", "token_file"),))
     if file.unmatched == "ignore" and not file.processes:
         wrong = "ignore, and no processes: nothing would ever be watched"
         yield Fault(("unmatched",), wrong, "name some under processes, or write unmatched: watch", (("processes",),))
@@ -109,12 +106,3 @@ def _conditions(section: MatchSection) -> tuple[tuple[str, str], ...]:
         "children_of_command": match.children_of_command and match.children_of_command.pattern,
     }
     return tuple((name, str(value)) for name, value in named.items() if value is not None)
-
-
-def _restart(path: KeyPath, section: RestartSection) -> Iterator[Fault]:
-    if section.max_memory is not None and section.max_memory_restart is not None:
-        own: KeyPath = (*path, "max_memory_restart")
-        yield Fault(own, "the same as max_memory, which is there too", "keep one of them", ((*path, "max_memory"),))
-    budget = section.budget
-    if budget is not None and (budget.restarts is None or budget.per is None):
-        yield Fault((*path, "budget"), "both restarts and per are needed")

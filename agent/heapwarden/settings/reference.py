@@ -11,16 +11,8 @@ from heapwarden.settings.document import MAX_DEPTH, MAX_NODES
 from heapwarden.settings.load import MAX_BYTES, USUAL_PATH, VARIABLE, parse
 from heapwarden.settings.model import Settings
 from heapwarden.settings.render import tree_of
-from heapwarden.settings.schema import (
-    MAX_RULES,
-    FileSection,
-    Section,
-    example_of,
-    is_list,
-    keys_of,
-    kind_of,
-    section_of,
-)
+from heapwarden.settings.schema import MAX_RULES, FileSection
+from heapwarden.settings.section import Section, example_of, is_list, keys_of, kind_of, section_of
 from heapwarden.settings.units import read_duration, read_percentage, read_size
 
 SIZES = ("512K", "512M", "512Mi", "512MB", "1.5G", "1g")
@@ -83,20 +75,39 @@ Aliases (`*name`) are understood and count as what they repeat; merge keys (`<<`
 document are not.
 """
 
-MATCHING = """\
+MORE = {
+    "processes[]": """\
 The first rule whose conditions all hold is a process's rule; one that can never be reached is a fault. Package
 managers (npm, npx, yarn, pnpm, corepack) that stand in front of an app are shown, never judged.
-"""
+""",
+    "api": """\
+The token never appears in a message, a log or what `check-config` prints.
+""",
+    "defaults.restart": """\
+Without `max_memory`, `heap_usage`, `container_usage` or health's `escalate_to_restart_after` nothing is restarted. Each
+of these rules is one value, `max_memory: 1G`, or a section, `max_memory: {above: 1G, for: 30s}`; `off` takes back what
+`defaults` say. A rule that holds is a restart, whatever the others say.
+
+A command is a list of words, or one text that is split into words as a shell does (quotes, backslashes). No shell is
+run, so there are no pipes, no redirections and no `$NAME`; `[sh, -c, '…']` is one.
+
+A list (`before`, `after`, `command`) replaces that of the defaults; it is not added to it.
+
+`heapwarden run` and `watch` take `--max-memory SIZE` (or PM2's `--max-memory-restart`): it replaces `max_memory` of the
+defaults, and so counts for every process whose rule under `processes` has none of its own. It must hold for 10 s, or as
+long as the defaults' own `max_memory` says.
+""",
+}
 
 
 def page() -> str:
     """The whole page."""
     defaults = tree_of(Settings())
     parts = [HEAD, _faults_of(WRONG), "## Keys\n"]
-    for heading, section in _sections(FileSection, ""):
+    for heading, section in _sections(FileSection, "", set()):
         parts.append(f"### {heading or 'Top level'}\n")
-        if heading == "processes[]":
-            parts.append(MATCHING)
+        if heading in MORE:
+            parts.append(MORE[heading])
         parts.append(_table(section, _at(defaults, heading)))
     parts += [VALUES, _examples(), VARIABLES, LIMITS]
     return "\n".join(parts)
@@ -110,20 +121,23 @@ def _faults_of(text: str) -> str:
     raise AssertionError("the example of a wrong file is right")
 
 
-def _sections(section: type[Section], heading: str) -> Iterator[tuple[str, type[Section]]]:
-    """Every section below; health rules of a process are those of all, and stand once."""
+def _sections(section: type[Section], heading: str, seen: set[type[Section]]) -> Iterator[tuple[str, type[Section]]]:
+    """Every section below; one that is as another, as a process's rules are as the defaults', stands once."""
+    if section in seen:
+        return
+    seen.add(section)
     yield heading, section
     for key, field in keys_of(section):
         below = section_of(field)
-        if below is not None and not (heading == "processes[]" and key == "health"):
+        if below is not None:
             name = f"{key}[]" if is_list(field) else key
-            yield from _sections(below, f"{heading}.{name}" if heading else name)
+            yield from _sections(below, f"{heading}.{name}" if heading else name, seen)
 
 
 def _at(tree: Any, heading: str) -> dict[str, Any]:
     for step in filter(None, heading.split(".")):
-        tree = tree.get(step, {})
-    return dict(tree)
+        tree = tree.get(step, {}) if isinstance(tree, dict) else {}
+    return tree if isinstance(tree, dict) else {}
 
 
 def _table(section: type[Section], defaults: dict[str, Any]) -> str:
@@ -133,10 +147,17 @@ def _table(section: type[Section], defaults: dict[str, Any]) -> str:
 
 
 def _row(key: str, field: FieldInfo, default: object) -> str:
-    kind = kind_of(field)
-    what = kind.what if kind else "list of sections" if is_list(field) else "section"
-    cells = (f"`{key}`", field.description, what, _default_text(default), f"`{key}: {example_of(field)}`")
+    cells = (f"`{key}`", field.description, _what(field), _default_text(default), f"`{key}: {example_of(field)}`")
     return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+
+
+def _what(field: FieldInfo) -> str:
+    kind, section = kind_of(field), section_of(field)
+    if kind is not None:
+        return kind.what
+    if section is not None and section.short:
+        return f"{_what(dict(keys_of(section))[section.short])}, or section"
+    return "list of sections" if is_list(field) else "section"
 
 
 def _default_text(default: object) -> str:

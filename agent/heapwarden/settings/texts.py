@@ -4,6 +4,7 @@ import ipaddress
 import re
 import warnings
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from heapwarden.settings.faults import WrongValueError, quote
 from heapwarden.settings.model import Listen
@@ -17,6 +18,7 @@ MAX_PATTERN_CHARACTERS = 1000
 MAX_PID = 2**22
 """PID_MAX_LIMIT of 64-bit kernels (proc(5), pid_max)."""
 MAX_PORT = 65535
+MAX_URL_CHARACTERS = 2000
 
 _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^\[\]]*)\]|(?P<host>[^:\[\]]*)):(?P<port>[0-9]{1,5})")
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?")
@@ -112,6 +114,27 @@ def read_pattern(text: str) -> re.Pattern[str]:
         ) from None
     except (OverflowError, RecursionError):
         raise WrongValueError(f"{quote(text)} is too much for a regular expression", "simplify it") from None
+
+
+def read_url(text: str) -> str:
+    """An HTTP address in full. Raises WrongValueError."""
+    right = "write for example http://127.0.0.1:8080/hook"
+    if len(text) > MAX_URL_CHARACTERS:
+        raise WrongValueError(f"the URL has {len(text)} characters", f"write at most {MAX_URL_CHARACTERS}")
+    if "@" in text.partition("//")[2].partition("/")[0]:  # not quoted: it may be a password
+        raise WrongValueError("a user or a password in a URL is not sent", "put a secret into the path or the query")
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise WrongValueError(f"{quote(text)} is not a URL", right) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise WrongValueError(f"{quote(text)} is not an HTTP address", right)
+    if not re.fullmatch(r"[!-~]+", text) or parts.fragment:
+        raise WrongValueError(
+            f"{quote(text)} can't be sent as it is", "write it in ASCII, as %20 for a space, without #"
+        )
+    return text
 
 
 def read_pid(text: str) -> int:

@@ -5,6 +5,9 @@ from decimal import Decimal
 
 from heapwarden.settings.faults import WrongValueError, quote
 
+LEAST_MEMORY = "10M"
+"""Less than any Node process needs."""
+
 _NUMBER = r"[0-9]{1,9}(?:\.[0-9]{1,3})?"
 _MILLISECONDS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 _TIME = re.compile("".join(f"(?:({_NUMBER}){unit})?" for unit in _MILLISECONDS))
@@ -50,6 +53,44 @@ def read_size(text: str) -> int:
     if _BARE.fullmatch(text):
         raise WrongValueError(f"{quote(text)} has no unit, and would be {text} bytes", f"write {text}M (or K, G, T)")
     raise WrongValueError(f"{quote(text)} is not a size", "write a number with a unit, as 512M, 512Mi or 1.5G")
+
+
+def write_size(size: int) -> str:
+    """The text that :func:`read_size` reads as ``size``, in the largest unit that has it exactly."""
+    for unit, power in sorted(_POWERS.items(), key=lambda pair: -pair[1]):
+        whole = 1024**power
+        thousandths = -(-size * 1000 // whole)  # upwards: reading cuts fractions of a byte off
+        if size >= whole and thousandths * whole // 1000 == size:
+            return f"{_plain(Decimal(thousandths) / 1000)}{unit or 'B'}"
+    return f"{size}B"
+
+
+def read_memory(text: str) -> int | float:
+    """Bytes as int, or a share of the container's limit as float. Raises WrongValueError."""
+    if text.endswith("%"):
+        return read_share_below(text)
+    try:
+        size = read_size(text)
+    except WrongValueError as error:
+        raise WrongValueError(error.wrong, f"{error.right}, or 80% of the container's limit") from None
+    if size < read_size(LEAST_MEMORY):
+        wrong = f"{quote(text)} is {size:,} bytes, less than any Node process needs"
+        raise WrongValueError(wrong, f"write at least {LEAST_MEMORY}")
+    return size
+
+
+def write_memory(limit: float) -> str:
+    """The text that :func:`read_memory` reads as ``limit``."""
+    return write_size(limit) if isinstance(limit, int) else write_percentage(limit)
+
+
+def read_share_below(text: str) -> float:
+    """The ratio of a percentage that can be reached while the process still lives. Raises WrongValueError."""
+    ratio = read_percentage(text)
+    if not 0 < ratio < 1:
+        right = "write more than 0% and less than 100%"
+        raise WrongValueError(f"{quote(text)} is out of range", right)
+    return ratio
 
 
 def read_percentage(text: str) -> float:

@@ -9,6 +9,10 @@ _MARK = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<inside>[^}]*)(?P<end>\}?))")
 _REFERENCE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-.*)?", re.DOTALL)
 
 
+class UnsetVariableError(WrongValueError):
+    """A variable is not set. The message has the variable's name and nothing else of what was written."""
+
+
 def fill(text: str, environment: Mapping[str, str]) -> str:
     """``text`` with its variables' values, and ``$$`` as one ``$``; any other ``$`` stands for itself.
 
@@ -28,7 +32,7 @@ def fill(text: str, environment: Mapping[str, str]) -> str:
         if default is not None:
             return found or default.removeprefix(":-")
         if name not in environment:
-            raise WrongValueError(f"variable {name} is not set", f"set it, or give a default: ${{{name}:-…}}")
+            raise UnsetVariableError(f"variable {name} is not set", f"set it, or give a default: ${{{name}:-…}}")
         return found
 
     return _MARK.sub(value, text)
