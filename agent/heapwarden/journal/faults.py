@@ -15,6 +15,9 @@ _OF_SYSTEM = {
     errno.EDQUOT: f"the quota is used up; free some space there, or {_ELSEWHERE}",
     errno.EROFS: _READ_ONLY,
     errno.ELOOP: f"it is a symbolic link, and those are not followed; {_ELSEWHERE}",
+    **dict.fromkeys(
+        (errno.EEXIST, errno.ENOTDIR), f"a file is in place of its folder; move that away, or {_ELSEWHERE}"
+    ),
     errno.EISDIR: f"a folder is in its place; move that away, or {_ELSEWHERE}",
 }
 _OF_SQLITE = {
@@ -41,6 +44,8 @@ def is_passing(error: Fault) -> bool:
 
 def sentence(error: Fault, file: Path) -> str:
     """For people: which file, what is wrong with it, and what to do."""
+    if is_damage(error):
+        return f"{file} is damaged ({error}), as was the one before it; look at the disk, or {_ELSEWHERE}"
     if isinstance(error, JournalError):
         return f"{file} {error}"
     if isinstance(error, OSError):
@@ -51,14 +56,14 @@ def sentence(error: Fault, file: Path) -> str:
 
 def reading_sentence(error: Fault, file: Path) -> str:
     """The same for somebody who only wants to read."""
+    if is_damage(error):
+        return f"{file} is damaged ({error}); an agent that starts moves it aside and begins a new one"
     if isinstance(error, JournalError):
         return f"{file} {error}"
     if isinstance(error, FileNotFoundError):
         return f"no journal at {file}"
     if isinstance(error, PermissionError):
         return f"{file}: not allowed to be read (as uid {os.geteuid()}); ask as the agent's user"
-    if is_damage(error):
-        return f"{file} is damaged ({error}); an agent that starts moves it aside and begins a new one"
     return f"{file} can't be read: {getattr(error, 'strerror', None) or error}"
 
 

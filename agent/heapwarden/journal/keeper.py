@@ -59,6 +59,10 @@ class Keeper:
         asked was told that they are not safe, and may have thought better of it."""
         self._lost: str | None = None
         self._refused = False
+        self._unproven = False
+        """Whether the file is a new one that nothing was written to yet. If that is damaged too, the fault lies
+        elsewhere, and moving files aside again and again would only push out the first, which has something in it."""
+        self._told: set[str] = set()
         self._retry_at, self._retry_seconds = 0.0, RETRY_SECONDS
         self._prune_at = 0.0
 
@@ -101,11 +105,8 @@ class Keeper:
         if found is None:
             return self._peek(since_wall)
         still_open, past, bad, lost = found
-        trouble = self._lost or (lost.text if lost else None)
-        if bad:
-            trouble = f"{self.file}: {bad} restarts in it can't be read and are left out"
-            self._say(trouble)
-        return Remembered(tuple(still_open), tuple(past), trouble)
+        gaps = [text for text in (self._lost or (lost.text if lost else None), self._left_out("restarts", bad)) if text]
+        return Remembered(tuple(still_open), tuple(past), "; ".join(gaps) or None)
 
     def _peek(self, since_wall: float) -> Remembered:
         """What can be read where nothing can be written. In a journal that is refused, restarts are not ours either."""
@@ -120,8 +121,9 @@ class Keeper:
         held = [event for event, _ in reversed(self._unwritten) if process in (None, event.process)]
         if self._store is None and self.trouble is not None:
             return held[:most]
-        found = self._with_store(lambda store: store.events(most, process))
-        return (held + (found[0] if found else []))[:most]
+        events, bad = self._with_store(lambda store: store.events(most, process)) or ([], 0)
+        self._left_out("events", bad)
+        return (held + events)[:most]
 
     def tend(self) -> float:
         """Do what is due: write, try again, prune. Gives the seconds until more will be."""
@@ -143,6 +145,17 @@ class Keeper:
         if self._unwritten or self._ended:
             self._write()
         self._drop_store()
+
+    def _left_out(self, what: str, count: int) -> str | None:
+        """Count rows that can't be read; said once, because who asks for events asks again and again."""
+        if not count:
+            return None
+        self._telemetry.journal_error()
+        text = f"{self.file}: {what} in it that can't be read and are left out: {count}"
+        if what not in self._told:
+            self._told.add(what)
+            log.warning("journal: %s", text)
+        return text
 
     def _prune(self, store: Store) -> bool:
         return store.prune(self._wall() - self._max_age_seconds, self._max_rows)
@@ -167,6 +180,7 @@ class Keeper:
             log.info("the journal works again; %d events that waited are in it", len(self._unwritten))
         self._unwritten.clear()
         self._ended.clear()
+        self._unproven = False
         self.trouble, self._retry_seconds = None, RETRY_SECONDS
         return restart is None or written[0]
 
@@ -176,7 +190,7 @@ class Keeper:
             try:
                 return work(self._opened())
             except FAULTS as error:
-                if not is_damage(error):
+                if not is_damage(error) or self._unproven:
                     raise
                 self._replace(error)
                 return work(self._opened())
@@ -201,6 +215,7 @@ class Keeper:
             aside = place.move_aside(self.file, self._wall())
         finally:
             os.close(lock)
+        self._unproven = True
         self._forget(f"{self.file} was damaged ({error}) and is now {aside.name}; a new one is begun")
 
     def _forget(self, text: str) -> None:

@@ -57,7 +57,7 @@ def check(connection: sqlite3.Connection) -> None:
     """Whether the file is whole, as far as can be told without reading every index. Raises JournalDamagedError."""
     verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if verdict != "ok":
-        raise JournalDamagedError(f"is damaged ({verdict})")
+        raise JournalDamagedError(str(verdict))
 
 
 def upgrade(connection: sqlite3.Connection, found: int) -> None:
@@ -76,7 +76,7 @@ def upgrade(connection: sqlite3.Connection, found: int) -> None:
             connection.execute(f"SELECT {', '.join(columns)} FROM {table} LIMIT 0")  # noqa: S608  names from here
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:
-            raise JournalDamagedError(f"is damaged ({error})") from error
+            raise JournalDamagedError(str(error)) from error
         raise
 
 
