@@ -30,7 +30,8 @@
   const PROFILED_AT_ONCE = 50;
   const CRAMPED_BELOW = 2.5; // semi-spaces of room: see cramp()
   const CRAMPED_SAMPLES = 10;
-  const CRAMPED_FRAME_GAP_MS = 200;
+  const CRAMPED_FRAME_GAP_MS = 100;
+  const CRAMPED_FRAME_STEP = 0.02; // of the limit: a cramped heap that grows is looked at again after so much more
   const STORM_PER_SECOND = 5;
 
   const env = process.env;
@@ -202,19 +203,33 @@
   let charged = 0;
   let chargedAt = 0;
   let usedBefore = 0;
+  let usedAt = 0;
+  let lookAgain = Infinity;
 
-  /** Called at each sample: takes what was profiled and decides how to go on. Answers whether the old space has grown. */
+  /** Called at each sample: takes what was profiled and decides how to go on. */
   function profile() {
     const old = oldSpace();
     const at = now();
-    const grew = old.used - usedBefore > old.limit / 100;
-    usedBefore = old.used;
+    pace(old, at);
     charge(at);
     if (old.room < CRAMPED_BELOW * old.semi) crampedUntil = at + CRAMPED_SAMPLES * interval;
     if (!cramped && at < crampedUntil) cramp();
     else if (cramped && at > crampedUntil) uncramp();
     else swapProfiler(cramped || (allowance >= (profiler ? 0 : PROFILED_AT_ONCE) && old.room > old.limit / 4));
-    return grew;
+  }
+
+  /**
+   * When to look at a cramped heap again: after the time in which it grows by CRAMPED_FRAME_STEP, and ever later once it
+   * doesn't grow, because each look may cost it a mark-compact. Two looks close together say nothing about growth.
+   */
+  function pace(old, at) {
+    const elapsed = at - usedAt;
+    if (elapsed < CRAMPED_FRAME_GAP_MS / 2) return;
+    const growth = (old.used - usedBefore) / elapsed;
+    usedBefore = old.used;
+    usedAt = at;
+    lookAgain = growth > 0 ? (CRAMPED_FRAME_STEP * old.limit) / growth : lookAgain * 2;
+    lookAgain = Math.max(CRAMPED_FRAME_GAP_MS, lookAgain);
   }
 
   function charge(at) {
@@ -447,12 +462,12 @@
     clearTimer(soonTimer);
     soonTimer = null;
     lastFrameAt = now();
-    const grew = profile();
+    profile();
     seq += 1;
     if (why === 'interval') stalled += 1;
     if (stalled > STALLED_TICKS) lost();
     else if (writable()) send(frame(why));
-    if (cramped && grew) sampleSoon(CRAMPED_FRAME_GAP_MS);
+    if (cramped && lookAgain < interval) sampleSoon(lookAgain);
   }
 
   function sampleSoon(gap) {
