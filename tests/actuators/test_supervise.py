@@ -75,6 +75,18 @@ async def test_signals_arrive(tmp_path: Path) -> None:
     child.signal(signal.SIGTERM)
 
 
+async def test_orphans_behind_the_ended_command_are_buried_and_its_status_is_kept() -> None:
+    """The kernel names the command first, being the older one, and is not to be stopped by that."""
+    child = Child.start(_python("raise SystemExit(7)"), os.environ, set(), LIMITS)
+    await eventually(lambda: _stat(child.pid)[0] == "Z")
+    orphans = [os.posix_spawnp("true", ["true"], {}) for _ in range(3)]
+    for orphan in orphans:
+        await eventually(lambda pid=orphan: _stat(pid)[0] == "Z")  # type: ignore[misc]  mypy can't see lambda defaults
+    child.reap_others()
+    assert not [pid for pid in orphans if Path(f"/proc/{pid}").exists()]  # noqa: ASYNC240  /proc does not block
+    assert await child.wait() == ExitStatus(code=7)
+
+
 async def test_the_command_starts_with_signals_as_they_should_be() -> None:
     """Neither the agent's blocked signals nor Python's ignored SIGPIPE are handed down."""
     pipe, usr2 = 1 << (signal.SIGPIPE - 1), 1 << (signal.SIGUSR2 - 1)

@@ -119,11 +119,11 @@ def test_a_crash_loop_backs_off_and_ctrl_c_ends_it_at_once() -> None:
 def test_a_stop_while_it_waits_ends_it(number: signal.Signals) -> None:
     """As if that signal had ended the command; one that stops nothing is dropped."""
     with run("on-failure", NODE, "-e", "process.exit(1)") as started:
-        started.line("again in 2 s")
+        started.line("again in 4 s")
         started.signal(signal.SIGUSR2)
         started.signal(number)
         assert started.wait() == 128 + number
-    assert not said(started, "3rd time")
+    assert not said(started, "4th time")
 
 
 def test_the_next_one_waits_for_the_port(tmp_path: Path) -> None:

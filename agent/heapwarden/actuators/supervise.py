@@ -98,24 +98,45 @@ class Child:
         with own.settled() as programs:
             if programs is None:  # one is being started, whose end brings SIGCHLD again
                 return
+            spared = programs if self.ended else programs | {self.pid}
+            if _reap_all_but(spared):
+                return
             for orphan in psutil.Process().children():
-                if orphan.pid in programs or (orphan.pid == self.pid and not self.ended):
-                    continue
-                try:
-                    os.waitpid(orphan.pid, os.WNOHANG)
-                except ChildProcessError:
-                    log.debug("pid %d was reaped already", orphan.pid)
+                if orphan.pid not in spared:
+                    _reap(orphan.pid)
+
+
+def _reap_all_but(spared: frozenset[int]) -> bool:
+    """Bury what the kernel names first, as long as that is nobody who is ``spared``; False: others may wait behind him.
+
+    Nearly always it is enough, and the whole of ``/proc`` need not be read.
+    """
+    try:
+        while (dead := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
+            if dead.si_pid in spared:
+                return False
+            _reap(dead.si_pid)
+    except ChildProcessError:  # there are no children
+        return True
+    return True
+
+
+def _reap(pid: int) -> None:
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        log.debug("pid %d was reaped already", pid)
 
 
 @contextmanager
 def _limits(open_files: tuple[int, int]) -> Iterator[None]:
     """For so long these are the limits of this process; what is open above them stays open."""
-    own = resource.getrlimit(resource.RLIMIT_NOFILE)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, open_files)
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, own)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def _started(pid: int) -> int:
