@@ -23,6 +23,11 @@ def _python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
 
 
+def _another() -> int:
+    """The pid of a child that nobody waits for, as an orphan that was handed over."""
+    return os.posix_spawnp("true", ["true"], {})
+
+
 def _stat(pid: int) -> list[str]:
     """Fields of ``/proc/PID/stat`` from the third on."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -79,7 +84,7 @@ async def test_orphans_behind_the_ended_command_are_buried_and_its_status_is_kep
     """The kernel names the command first, being the older one, and is not to be stopped by that."""
     child = Child.start(_python("raise SystemExit(7)"), os.environ, set(), LIMITS)
     await eventually(lambda: _stat(child.pid)[0] == "Z")
-    orphans = [os.posix_spawnp("true", ["true"], {}) for _ in range(3)]
+    orphans = [_another() for _ in range(3)]
     for orphan in orphans:
         await eventually(lambda pid=orphan: _stat(pid)[0] == "Z")  # type: ignore[misc]  mypy can't see lambda defaults
     child.reap_others()
