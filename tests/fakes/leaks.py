@@ -5,7 +5,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +61,7 @@ def guarded(folder: Path, config: str, *, major: int = 22) -> Iterator[Leaky]:
         yield leaky
 
 
-def environment(port: int) -> Mapping[str, str]:
+def environment(port: int) -> dict[str, str]:
     """What the server is started with."""
     return {**{key: value for key, value in os.environ.items() if key != "NODE_OPTIONS"}, "PORT": str(port)}
 

@@ -4,18 +4,14 @@ import argparse
 import io
 import json
 import math
-import os
 import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.error import HTTPError, URLError
-from urllib.request import ProxyHandler, build_opener
 
-from heapwarden.cli.logs import shown
+from heapwarden.cli.client import AgentUnreachableError, add_url, ask, foreign
 from heapwarden.domain.errors import HeapwardenError
 
 if TYPE_CHECKING:
@@ -23,15 +19,8 @@ if TYPE_CHECKING:
 
     from heapwarden.cli.top_table import Rates
 
-DEFAULT_URL = "http://127.0.0.1:9797"
-URL_VARIABLE = "HEAPWARDEN_URL"
-MOST_BYTES = 64 * 2**20
 PIPED_COLUMNS = 160
 LEAST_SECONDS, MOST_SECONDS = 0.1, 3_600.0
-
-
-class AgentUnreachableError(HeapwardenError):
-    """No agent answers under the address."""
 
 
 def add_to(subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -44,11 +33,7 @@ def add_to(subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "is not healthy. End it with Ctrl-C. Where the output is no terminal it is printed once.",
         epilog="Example: heapwarden top --url http://127.0.0.1:9797",
     )
-    parser.add_argument(
-        "--url",
-        default=os.environ.get(URL_VARIABLE, DEFAULT_URL),
-        help=f"the agent's address (default: ${URL_VARIABLE}, else {DEFAULT_URL})",
-    )
+    add_url(parser)
     parser.add_argument(
         "--interval", type=_seconds, default=1.0, metavar="SECONDS", help="between two looks (default: 1)"
     )
@@ -79,26 +64,11 @@ def handle(parsed: argparse.Namespace) -> int:
 
 
 def look(url: str) -> dict[str, Any]:
-    """What the agent under ``url`` knows now; asked directly, never through a proxy. Raises AgentUnreachableError."""
-    if not url.startswith(("http://", "https://")):
-        raise AgentUnreachableError(shown(f"--url {url}: an address such as {DEFAULT_URL} is wanted"))
-    try:
-        with build_opener(ProxyHandler({})).open(f"{url.rstrip('/')}/processes", timeout=10) as answer:
-            found = json.loads(answer.read(MOST_BYTES))
-    except HTTPError as error:
-        with error:
-            raise AgentUnreachableError(shown(f"{url} answers {error.code}: is this Heapwarden's address?")) from error
-    except (URLError, OSError, HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        text = f"no agent answers at {url} ({reason}); name its address with --url"
-        raise AgentUnreachableError(shown(text)) from error
-    if not isinstance(found, dict) or not isinstance(found.get("processes"), list):
-        raise _foreign(url)
+    """What the agent under ``url`` knows now. Raises AgentUnreachableError."""
+    status, found = ask(url, "/processes")
+    if status != 200 or not isinstance(found.get("processes"), list):  # noqa: PLR2004
+        raise foreign(url, status)
     return found
-
-
-def _foreign(url: str) -> AgentUnreachableError:
-    return AgentUnreachableError(shown(f"{url} answers, but not as this Heapwarden does: is this its address?"))
 
 
 def _draw(url: str, now: dict[str, Any], rates: "Rates", width: int, height: int | None = None) -> "RenderableType":
@@ -109,7 +79,7 @@ def _draw(url: str, now: dict[str, Any], rates: "Rates", width: int, height: int
         rates.take(now)
         return picture(now, rates, width, height)
     except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
-        raise _foreign(url) from error
+        raise foreign(url) from error
 
 
 def _print_once(parsed: argparse.Namespace) -> int:
