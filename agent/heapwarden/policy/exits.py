@@ -173,8 +173,9 @@ def _signal_name(number: int) -> str:
 def _kills(evidence: Evidence) -> Iterator[str]:
     kills, container = evidence.oom_kills, evidence.watched.sample.container
     if kills:
-        whose = "of its container" if container is None or container.limit_bytes else "as the machine's memory ran out"
-        yield f"the kernel had just killed {kills} process{'es' if kills > 1 else ''} {whose} for memory"
+        limited = container is None or container.limit_bytes
+        why = "for memory" if limited else "as the machine's memory ran out"
+        yield f"the kernel had just killed {kills} process{'es' if kills > 1 else ''} of its container {why}"
     elif evidence.status is None or signal_of(evidence.status) == SIGKILL:
         yield (
             "the kernel counts no kill for memory in its container"
