@@ -18,6 +18,10 @@ _COLOURS = {
     EventKind.AGENT: {"started": PLAIN, "stopped": PLAIN},
 }
 _OTHERWISE = YELLOW
+_BYTES = frozenset(
+    ("rss", "tree_rss", "heap_used", "heap_live", "heap_limit", "external", "container", "container_limit")
+)
+_RATIOS = frozenset(("pressure",))
 _WIDEST_NAME = 32
 _INDENT = " " * 21
 
@@ -80,26 +84,22 @@ def _details(entry: Entry, told: set[str]) -> Iterator[str]:
 
 def _figures(figures: Mapping[str, Figure]) -> Iterator[str]:
     for key, value in figures.items():
-        name, _, unit = shown(key).rpartition("_")
-        text = _in_unit(value, unit)
-        yield f"{shown(key).replace('_', ' ')} {_plain(value)}" if text is None else f"{name.replace('_', ' ')} {text}"
+        words = shown(key).removesuffix("_bytes").removesuffix("_seconds").removesuffix("_ratio").replace("_", " ")
+        yield f"{words} {_in_unit(key, value)}"
 
 
-def _in_unit(value: Figure, unit: str) -> str | None:
-    """None where the key names no unit that is known here."""
-    if not isinstance(value, int | float):
-        return None
-    if unit == "bytes":
-        return f"{value / 2**20:,.1f} MiB"
-    if unit == "seconds":
-        return f"{value:,.1f} s"
-    return f"{value:.1%}" if unit == "ratio" else None
-
-
-def _plain(value: Figure) -> str:
+def _in_unit(key: str, value: Figure) -> str:
     if value is None:
         return "unknown"
-    return f"{value:g}" if isinstance(value, float) else shown(str(value))
+    if isinstance(value, str):
+        return shown(value)
+    if key in _BYTES or key.endswith("_bytes"):
+        return f"{value / 2**20:,.1f} MiB"
+    if key in _RATIOS or key.endswith("_ratio"):
+        return f"{value:.1%}"
+    if key.endswith("_seconds"):
+        return f"{value:,.1f} s"
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
 def _name(event: Event) -> str:
