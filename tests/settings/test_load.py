@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import example, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic.fields import FieldInfo
 
@@ -14,7 +15,7 @@ from heapwarden.domain.restart import Hook, Method, Plan
 from heapwarden.policy.health import HealthRules, HeapDenominator, OnUnknown, UsageRule
 from heapwarden.policy.matching import Match, ProcessRule, Watchlist
 from heapwarden.policy.restart import Budget, HeapFigure, MemoryRule, Pauses, RestartRules, ShareRule
-from heapwarden.settings import default_path, load, parse, parse_duration, parse_listen
+from heapwarden.settings import default_path, load, parse, parse_duration, parse_listen, parse_memory
 from heapwarden.settings.load import MAX_BYTES
 from heapwarden.settings.model import ApiToken, Listen, Settings
 from heapwarden.settings.schema import all_keys
@@ -405,6 +406,7 @@ def test_every_example_is_right(keys: tuple[str, ...], field: FieldInfo, tmp_pat
     parse(text, "f.yaml", {"HEAPWARDEN_TOKEN": "0123456789abcdef"})
 
 
+@hypothesis_settings(deadline=None)
 @given(st.text())
 @example("a: [")
 @example("\ud800")
@@ -454,6 +456,7 @@ FLOW = st.recursive(
 )
 
 
+@hypothesis_settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(KEYS), FLOW), max_size=6))
 def test_arbitrary_settings_are_read_or_refused(pairs: list[tuple[str, str]]) -> None:
     """Known keys in any place with any value: nothing but SettingsError is ever raised."""
@@ -522,5 +525,9 @@ def test_options_of_the_command_line_are_read_alike() -> None:
     assert parse_listen(":1") == Listen(port=1)
     with pytest.raises(SettingsError, match=r'^--log-interval: "5" has no unit; write 5s'):
         parse_duration("5", "--log-interval")
+    assert parse_memory("300M") == 300 * 2**20
+    assert parse_memory("80%") == 0.8
+    with pytest.raises(SettingsError, match=r'^--max-memory: "5" has no unit, and would be 5 bytes; write 5M'):
+        parse_memory("5", "--max-memory")
     with pytest.raises(SettingsError, match=r'^"5" has no colon; write :5'):
         parse_listen("5")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from heapwarden.domain.restart import Hook, Method, Plan
@@ -136,6 +137,7 @@ def all_settings(draw: st.DrawFn) -> Settings:
     )
 
 
+@hypothesis_settings(deadline=None)
 @given(all_settings())
 def test_what_is_written_has_the_same_effect(settings: Settings) -> None:
     """The complete file reads as the very settings that it was written from."""
