@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fakes.under_way import restart
+from fakes.restarts import restart
 from heapwarden.domain.errors import RequestRefusedError
 from heapwarden.domain.identity import Name
 from heapwarden.domain.restart import Restart

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
+from fakes.restarts import restart
 from fakes.snapshots import MIB, NOW, fleet, heap, isolate, snapshot, verdict, watched
 from fakes.strategies import snapshots
-from fakes.under_way import restart
 from heapwarden.domain.health import HealthState
 from heapwarden.domain.restart import Stage
 from heapwarden.domain.snapshot import Snapshot

@@ -6,9 +6,9 @@ from dataclasses import replace
 from hypothesis import given
 
 from fakes.figures import process
+from fakes.restarts import DECIDED_AT, restart
 from fakes.snapshots import MIB, NOW, STARTED_AT, heap, isolate, snapshot, watched
 from fakes.strategies import snapshots
-from fakes.under_way import DECIDED_AT, restart
 from heapwarden.domain.identity import Process, ProcessId, Role
 from heapwarden.domain.restart import RestartReason, Trigger
 from heapwarden.domain.snapshot import Held, Snapshot
