@@ -13,42 +13,61 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from heapwarden import __version__
+from heapwarden.actuators.choose import actuators
+from heapwarden.actuators.hooks import run_hook
 from heapwarden.domain.errors import SettingsError
 from heapwarden.domain.exit import ExitStatus
-from heapwarden.domain.identity import ProcessId
+from heapwarden.domain.identity import Process, ProcessId
+from heapwarden.domain.restart import Method
+from heapwarden.domain.snapshot import Ledger
 from heapwarden.exposition.agent_metrics import AgentMetrics
 from heapwarden.exposition.collector import SnapshotCollector
 from heapwarden.exposition.families import FAMILIES
 from heapwarden.exposition.prom_client import FAMILIES as PROM_CLIENT_FAMILIES
 from heapwarden.exposition.text import page
+from heapwarden.journal import SqliteJournal
+from heapwarden.policy.restart import RestartRules
 from heapwarden.runtime import memory_log
 from heapwarden.runtime.clock import SystemClock
+from heapwarden.runtime.course import Tools
+from heapwarden.runtime.exits import Exits, Witnesses
+from heapwarden.runtime.health_log import HealthLog
+from heapwarden.runtime.requests import Requests
+from heapwarden.runtime.restarts import Restarts
 from heapwarden.runtime.soon import Soon
 from heapwarden.runtime.ticker import Ticker
 from heapwarden.runtime.watch import Watch
 from heapwarden.settings.model import Settings
 from heapwarden.sources.cgroup import CgroupSource
 from heapwarden.sources.discovery import ProcfsDiscovery
+from heapwarden.sources.exit_status import PidfdExitStatuses
 from heapwarden.sources.procfs import ProcfsSource, namespace_pids
 from heapwarden.sources.reporter.server import ReporterServer
+from heapwarden.sources.tree import TreeSource
 from heapwarden.web.app import create_app
+from heapwarden.web.gate import Gate
+from heapwarden.web.operations import Operations
 from heapwarden.web.options import WebOptions
 from heapwarden.web.server import HttpServer
 
 log = logging.getLogger(__name__)
 
 PROC = Path("/proc")
-_FIXED = ("listen", "socket", "socket_mode", "state_dir")
+BOOT_ID = PROC / "sys" / "kernel" / "random" / "boot_id"
+_FIXED = ("listen", "socket", "socket_mode", "state_dir", "journal_max_age_seconds", "journal_max_rows")
 """Settings that a running agent can't change."""
-_CHILD_EXITS = 16
-"""So many ends of started commands are remembered."""
 
 
 class Agent:
     """Everything that runs, from :meth:`start` to :meth:`stop`. Built and used within one event loop."""
 
-    def __init__(self, settings: Settings, *, log_interval_seconds: float) -> None:
-        """Build; nothing is opened yet. ``log_interval_seconds`` 0: no memory line."""
+    def __init__(
+        self, settings: Settings, *, log_interval_seconds: float, default_method: Method = Method.SIGNAL
+    ) -> None:
+        """Build; nothing is opened yet. ``log_interval_seconds`` 0: no memory line.
+
+        ``default_method`` restarts what no rule names a method for.
+        """
         self._settings = settings
         self._log_interval_seconds = log_interval_seconds
         self._clock = SystemClock()
@@ -66,23 +85,48 @@ class Agent:
             clock=self._clock,
             telemetry=self._metrics,
         )
+        self._journal = SqliteJournal(
+            settings.state_dir,
+            telemetry=self._metrics,
+            max_age_seconds=settings.journal_max_age_seconds,
+            max_rows=settings.journal_max_rows,
+        )
+        tools = Tools(
+            watch=self._watch,
+            discovery=discovery,
+            journal=self._journal,
+            reporters=self._reporters,
+            actuators=actuators(self._reporters),
+            run_hook=run_hook,
+            clock=self._clock,
+        )
+        self._restarts = Restarts(tools, default_method=default_method, boot=_boot_id())
+        self._watch.on_drained = self._restarts.drained
+        cgroups = CgroupSource(PROC)
+        self._statuses = PidfdExitStatuses(self._watch.ended, PROC)
+        witnesses = Witnesses(self._statuses, cgroups, self._restarts.of, self._restart_rules_of)
+        self._exits = Exits(witnesses, self._journal, self._clock)
+        self._watch.on_admitted = self._statuses.keep
+        self._watch.on_ended = self._exits.ended
+        self._watch.on_published.append(HealthLog(self._journal).published)
+        self._watch.ledger = lambda: Ledger(self._restarts.counts, self._exits.counts)
         self._ticker = Ticker(
             self._watch,
             discovery,
-            (ProcfsSource(PROC), CgroupSource(PROC)),
+            (ProcfsSource(PROC), cgroups, TreeSource(self._counts_children, PROC)),
             clock=self._clock,
             telemetry=self._metrics,
             interval_seconds=settings.sample_interval_seconds,
         )
         self._http = HttpServer(self._app(registry), settings.listen)
         self._tasks: list[asyncio.Task[None]] = []
-        self._child_exits: dict[ProcessId, ExitStatus] = {}
         self.broken = asyncio.Event()
         """Set when a part has ended that should run for ever: better no agent than half of one."""
 
     async def start(self) -> None:
         """Open the address and the socket, and begin to tick. Raises ListenError, SocketUnavailableError."""
         host, port = self._http.bind()
+        await self._restarts.start()
         self._configure_reporters()
         await self._reporters.start()
         work: dict[str, Callable[[], Coroutine[None, None, None]]]
@@ -102,11 +146,15 @@ class Agent:
         """End everything; what is not open is no error."""
         self._soon.cancel()
         self._http.stop()
+        await self._restarts.stop()
         await self._reporters.stop()
         for task in self._tasks:
             if task.get_name() != "http":
                 task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._exits.stop()
+        self._statuses.close()
+        await self._journal.close()
 
     def reload(self, load: Callable[[], Settings]) -> None:
         """Take new settings from ``load``; when they are bad the old ones stay in force, and that is said."""
@@ -129,19 +177,26 @@ class Agent:
             log.warning("%s", notice)
         log.info("settings reloaded")
 
-    def restarting(self, pid_of_child: int) -> bool:  # noqa: ARG002  without a dispatcher nothing is restarted
+    def restarting(self, pid_of_child: int) -> bool:
         """Whether the end of this started command belongs to a restart of ours, so that it is to be started again.
 
         True while a restart has come to its stage ``terminate`` and has no successor yet, and its process is the
         command itself or stands below it.
         """
-        return False
+        return self._restarts.ending(pid_of_child)
 
     def child_ended(self, process: ProcessId, status: ExitStatus) -> None:
-        """Hear how a started command ended; the newest few are remembered."""
-        self._child_exits[process] = status
-        while len(self._child_exits) > _CHILD_EXITS:
-            del self._child_exits[next(iter(self._child_exits))]
+        """Hear from its parent how a started command ended."""
+        self._statuses.told(process, status)
+        self._watch.ended(process)
+
+    def _restart_rules_of(self, process: Process) -> RestartRules | None:
+        rule = self._settings.watchlist.rule_for(process)
+        return None if rule is None else rule.restart
+
+    def _counts_children(self, process: ProcessId) -> bool:
+        rules = self._watch.rules_of(process)
+        return rules is not None and rules.tree and rules.max_memory is not None
 
     def _app(self, registry: CollectorRegistry) -> FastAPI:
         """The HTTP side over whatever the newest snapshot and settings are."""
@@ -154,7 +209,18 @@ class Agent:
             options=self._web_options,
             metrics=partial(page, registry),
             prom_client_metrics=partial(page, prom_client),
+            operations=Operations(
+                Requests(self._restarts, self._watch, self._clock),
+                Gate(self._token, self._clock.sleep),
+                self._journal.append,
+                lambda: self._watch.snapshot,
+                self._clock,
+            ),
         )
+
+    def _token(self) -> str | None:
+        token = self._settings.api_token
+        return None if token is None else token.value
 
     def _web_options(self) -> WebOptions:
         settings = self._settings
@@ -174,6 +240,14 @@ class Agent:
     def _configure_reporters(self) -> None:
         interval, profiler = self._settings.sample_interval_seconds, self._settings.gc_profiler
         self._reporters.configure(interval_seconds=interval, gc_profiler=profiler)
+
+
+def _boot_id() -> str:
+    """Of the kernel (random(4)); empty where it can't be read."""
+    try:
+        return BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
 
 
 def raise_descriptor_limit() -> None:

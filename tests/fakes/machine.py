@@ -201,7 +201,8 @@ def agent(folder: Path, config: str = "", *arguments: str, port: int = 0) -> Ite
     path = folder / "agent.sock"
     file = folder / "heapwarden.yaml"
     file.write_text(config)
-    command = (*HEAPWARDEN, "watch", "--config", file, "--socket", path, "--listen", f"127.0.0.1:{port}")
+    own = ("--socket", path, "--state-dir", folder / "state", "--listen", f"127.0.0.1:{port}")
+    command = (*HEAPWARDEN, "watch", "--config", file, *own)
     options = ("--log-format", "json", *(arguments or ("--children-of", str(os.getpid()))))
     with program((*command, *options)) as started:
         line = json.loads(started.line('"port":'))

@@ -15,6 +15,7 @@ from heapwarden.actuators.keeper import Keeper, RestartPolicy
 from heapwarden.actuators.orphans import Orphans
 from heapwarden.actuators.supervise import Child
 from heapwarden.cli import logs, options, signals
+from heapwarden.domain.restart import Method
 from heapwarden.policy.matching import Match
 from heapwarden.reporter.install import SCRIPT, SOCKET_VARIABLE, install, node_options, readable_by_all
 from heapwarden.runtime.clock import SystemClock
@@ -76,7 +77,8 @@ def handle(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> int:
 async def _run(parsed: argparse.Namespace, name: str, start: Callable[[], Child], settings: Settings) -> int:
     from heapwarden.bootstrap import Agent, raise_descriptor_limit  # noqa: PLC0415  heavy; usage errors come first
 
-    agent = Agent(settings, log_interval_seconds=options.log_interval_seconds(parsed))
+    interval = options.log_interval_seconds(parsed)
+    agent = Agent(settings, log_interval_seconds=interval, default_method=Method.SUPERVISE)
     await agent.start()
     try:
         policy = RestartPolicy(parsed.restart)

@@ -33,6 +33,8 @@ class Watch:
         """Called for each process that is watched from now on."""
         self.on_ended: Callable[[Watched], None] = lambda _watched: None
         """Called with the last figures of each watched process that has ended, once its slot is free."""
+        self.on_drained: Callable[[ProcessId], None] = lambda _process: None
+        """Called when an app says that it has no more requests under way."""
         self.on_published: list[Callable[[Snapshot], None]] = []
         """Called in order with each new snapshot; whoever acts on it does so in a task of its own."""
         self.restarts: UnderWay = tuple
@@ -185,6 +187,7 @@ class Watch:
 
     def drained(self, process: Process) -> None:
         """The app says that it has no more requests under way."""
+        self.on_drained(process.id)
 
     def _admit(self, process: Process) -> Record | None:
         record = self._records.get(process.id)

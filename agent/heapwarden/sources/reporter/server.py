@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from heapwarden.domain.errors import FrameRefusedError
+from heapwarden.domain.findings import Limit, PressureLevel
 from heapwarden.domain.identity import Process, ProcessId, Role
 from heapwarden.domain.naming import role_of, script_name
 from heapwarden.ports import Clock, Discovery, Feed, Telemetry
@@ -153,6 +154,30 @@ class ReporterServer:
         connection.send(self._config)
         reporting = self._of[connection]
         self._feed.heap_figures(reporting.process, reporting.figures())
+
+    def pressure(self, process: ProcessId, level: PressureLevel, ratio: float, nearer: Limit) -> bool:
+        """See :class:`heapwarden.ports.Reporters`."""
+        return self._ask(process, {"t": "pressure", "level": level, "ratio": round(ratio, 4), "nearer": nearer})
+
+    def drain(self, process: ProcessId, within_seconds: float) -> bool:
+        """See :class:`heapwarden.ports.Reporters`."""
+        return self._ask(process, {"t": "drain", "within_ms": round(within_seconds * 1_000)})
+
+    def collect(self, process: ProcessId) -> bool:
+        """See :class:`heapwarden.ports.Reporters`."""
+        return self._ask(process, {"t": "gc"})
+
+    def raise_signal(self, process: ProcessId, name: str) -> bool:
+        """See :class:`heapwarden.ports.Reporters`."""
+        return self._ask(process, {"t": "signal", "signal": name})
+
+    def _ask(self, process: ProcessId, message: dict[str, Any]) -> bool:
+        """Of the main thread, which speaks for the process."""
+        connection = self._greeted.get((process, 0))
+        if connection is None:
+            return False
+        connection.send(message)
+        return True
 
     def _admit(self, connection: ReporterConnection, process: Process, hello: Hello) -> None:
         """Group it with its process's others; of one isolate the newest connection counts, where it can be believed."""
