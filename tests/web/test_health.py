@@ -9,8 +9,9 @@ from fakes.restarts import restart
 from fakes.snapshots import MIB, NOW, fleet, heap, isolate, snapshot, verdict, watched
 from fakes.strategies import snapshots
 from heapwarden.domain.health import HealthState
+from heapwarden.domain.identity import Ancestor
 from heapwarden.domain.restart import Stage
-from heapwarden.domain.snapshot import Snapshot
+from heapwarden.domain.snapshot import Snapshot, Watched
 from heapwarden.web import health
 from heapwarden.web.options import WebOptions
 from heapwarden.web.responses import dumps
@@ -258,3 +259,22 @@ def test_a_process_that_is_gone_for_a_restart_is_awaited() -> None:
     assert health.of_all(replace(EMPTY, restarts=(ended,)), OPTIONS, NOW).body["status"] == "restarting"
     assert health.of_one("web", known, OPTIONS, NOW).status_code == 200
     assert health.of_one("shop", snapshot(watched("web")), OPTIONS, NOW).status_code == 404
+
+
+@pytest.mark.parametrize("state", [HealthState.DRAINING, HealthState.RESTARTING])
+def test_a_cluster_goes_on_serving_while_one_of_its_workers_is_restarted(state: HealthState) -> None:
+    """Siblings share its port: 200. The last one, an unhealthy one, or one with a port of its own: 503."""
+
+    def worker(slot: str, parent: int, now: HealthState) -> Watched:
+        one = watched(worker=slot, pid=100 + int(slot), judged=verdict(now))
+        process = replace(one.process, ancestors=(Ancestor(parent, "node server.js"),))
+        assert one.sample.heap is not None
+        figures = replace(one.sample.heap, cluster_worker=True)
+        return replace(one, process=process, sample=replace(one.sample, heap=figures))
+
+    serving, restarted = worker("0", 50, HealthState.HEALTHY), worker("1", 50, state)
+    assert health.of_all(snapshot(serving, restarted), OPTIONS, NOW).status_code == 200
+    assert health.of_all(snapshot(restarted), OPTIONS, NOW).status_code == 503
+    assert health.of_all(snapshot(worker("0", 51, HealthState.HEALTHY), restarted), OPTIONS, NOW).status_code == 503
+    ill = worker("2", 50, HealthState.UNHEALTHY)
+    assert health.of_all(snapshot(serving, ill), OPTIONS, NOW).status_code == 503

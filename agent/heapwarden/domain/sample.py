@@ -141,6 +141,8 @@ class HeapFigures:
     v8_version: str
     connected: bool = True
     """Whether the source still has its hold of the process."""
+    cluster_worker: bool = False
+    """Whether it shares its parent's listening sockets with the parent's other workers (node:cluster)."""
     exit_code: int | None = None
     """What the app itself said last: the exit code it was about to end with. None: it said nothing."""
     retired_gc: Mapping[GcKind, GcTotals] = field(default_factory=dict)

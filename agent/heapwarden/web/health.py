@@ -1,10 +1,11 @@
 """What a load balancer is told: one answer from the verdicts of the last snapshot."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from heapwarden.domain.health import HealthState
+from heapwarden.domain.identity import ProcessId
 from heapwarden.domain.restart import Restart
 from heapwarden.domain.snapshot import Snapshot, Watched
 from heapwarden.web.options import WebOptions
@@ -23,6 +24,7 @@ _WORSE = (
     *(HealthState.HEALTHY, HealthState.STARTING, HealthState.UNKNOWN, HealthState.DEGRADED),
     *(HealthState.UNHEALTHY, HealthState.DRAINING, HealthState.RESTARTING),
 )
+_ON_PURPOSE = (HealthState.DRAINING, HealthState.RESTARTING)
 _RANK = {state: rank for rank, state in enumerate(_WORSE)}
 
 
@@ -77,7 +79,8 @@ def of_agent(snapshot: Snapshot, options: WebOptions, now: float) -> Answer:
 
 
 def _of(processes: Sequence[Watched], snapshot: Snapshot, options: WebOptions, now: float) -> Answer:
-    worst = max(processes, key=_badness).verdict
+    covered = _covered(processes)
+    worst = max((one for one in processes if one.process.id not in covered), key=_badness).verdict
     listed = _listed(processes)
     several = len(processes) > 1
     body = {
@@ -95,6 +98,22 @@ def _of(processes: Sequence[Watched], snapshot: Snapshot, options: WebOptions, n
         return Answer(503, body, _retry_after(options))
     degraded = worst.state is HealthState.DEGRADED
     return Answer(200, body, {"x-envoy-degraded": "true"} if degraded else {})
+
+
+def _covered(processes: Sequence[Watched]) -> Collection[ProcessId]:
+    """Cluster workers whose restart costs the balancer nothing: siblings on the same port go on serving.
+
+    To take all of them out for one would cost more than the restart.
+    """
+    out = [one for one in processes if one.verdict.state in _ON_PURPOSE and _port_of(one) is not None]
+    served = {_port_of(one) for one in processes if one.verdict.serving} if out else set()
+    return {one.process.id for one in out if _port_of(one) in served}
+
+
+def _port_of(watched: Watched) -> int | None:
+    """What cluster workers that share their port have in common: the parent's pid; None of all others."""
+    heap, above = watched.sample.heap, watched.process.ancestors
+    return above[0].pid if heap is not None and heap.cluster_worker and above else None
 
 
 def _badness(watched: Watched) -> int:

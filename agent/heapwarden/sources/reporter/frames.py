@@ -23,6 +23,10 @@ SPACES = frozenset(
 """V8's heap spaces, those of Node 18 to 26: 8 to 13 at a time."""
 OTHER_SPACE = "other"
 """All that have another name, together: a name becomes a label, and labels are bounded."""
+ABILITIES = frozenset({"pressure", "drain", "gc", "signal", "bye"})
+"""What an agent may ask of a reporter's main thread, by the names of its messages; ``bye``: it says goodbye."""
+_MAX_ABILITIES = 64
+_MAX_EXIT_CODE = 255
 _MAX_NUMBER = 2**53
 _MAX_THREAD = 2**31
 _MAX_TEXT = 1_024
@@ -44,6 +48,9 @@ class Hello:
     v8_version: str
     argv: tuple[str, ...]
     semi_space_bytes: int
+    can: frozenset[str] = frozenset()
+    """What it may be asked for; a reporter of the first days names nothing."""
+    cluster_worker: bool = False
 
 
 def _refuse(reason: str, detail: str) -> NoReturn:
@@ -83,7 +90,14 @@ def decode_hello(frame: Mapping[str, Any]) -> Hello:
         v8_version=_text(frame, "v8", _VERSION),
         argv=tuple(_argument(argument) for argument in argv),
         semi_space_bytes=_whole(frame, "semi"),
+        can=_abilities(frame.get("can")),
+        cluster_worker=frame.get("cluster") is True,
     )
+
+
+def decode_bye(frame: Mapping[str, Any]) -> int:
+    """The exit code in a goodbye. Raises FrameRefusedError: ``bad_value``."""
+    return _whole(frame, "code", most=_MAX_EXIT_CODE)
 
 
 def decode_sample(frame: Mapping[str, Any], hello: Hello, taken_at: float) -> Isolate:
@@ -182,6 +196,15 @@ def _text(fields: Mapping[str, Any], key: str, form: re.Pattern[str]) -> str:
     if not isinstance(value, str) or not form.fullmatch(value):
         _refuse("bad_value", f"{key}: text of the form {form.pattern} is wanted")
     return value
+
+
+def _abilities(can: object) -> frozenset[str]:
+    """Only what this agent knows; a newer reporter may name more."""
+    if can is None:
+        return frozenset()
+    if not isinstance(can, list) or len(can) > _MAX_ABILITIES or not all(isinstance(one, str) for one in can):
+        _refuse("bad_value", f"can: an array of at most {_MAX_ABILITIES} strings is wanted")
+    return ABILITIES.intersection(can)
 
 
 def _argument(value: object) -> str:

@@ -1,6 +1,7 @@
 """The isolates of one process, brought together from its connections."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from heapwarden.domain.identity import Process
 from heapwarden.domain.sample import GcKind, GcTotals, HeapFigures, Isolate
@@ -28,12 +29,15 @@ class ReportingProcess:
     def __init__(self, process: Process, hello: Hello) -> None:
         """Begin with the first isolate's ``hello``."""
         self.process = process
+        self.pressure: Mapping[str, Any] | None = None
+        """What its reporter was told last of the pressure."""
         self._hello = hello
         self._connected: set[int] = set()
         self._isolates: dict[int, Isolate] = {}
         self._ended: dict[int, Mapping[GcKind, GcTotals]] = {}
         self._forgotten: dict[GcKind, GcTotals] = {}
         self._retired: dict[GcKind, GcTotals] = {}
+        self._exit_code: int | None = None
 
     @property
     def connections(self) -> int:
@@ -50,8 +54,14 @@ class ReportingProcess:
         self._sum_up()
 
     def sample(self, isolate: Isolate) -> None:
-        """An isolate has sent figures."""
+        """An isolate has sent figures. Whoever does so after a goodbye has not left."""
         self._isolates[isolate.thread] = isolate
+        if isolate.is_main:
+            self._exit_code = None
+
+    def bye(self, exit_code: int) -> None:
+        """The process is about to end by itself, with this code."""
+        self._exit_code = exit_code
 
     def close(self, thread: int) -> None:
         """An isolate's connection is gone. A worker thread is over; of the main thread the last figures stay."""
@@ -80,6 +90,8 @@ class ReportingProcess:
             isolates=tuple(self._isolates[thread] for thread in sorted(self._isolates)),
             node_version=self._hello.node_version,
             v8_version=self._hello.v8_version,
+            cluster_worker=self._hello.cluster_worker,
             connected=bool(self._connected),
+            exit_code=self._exit_code,
             retired_gc=self._retired,
         )
