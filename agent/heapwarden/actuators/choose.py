@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from heapwarden.actuators.command import CommandActuator
 from heapwarden.actuators.none import NoActuator
+from heapwarden.actuators.pm2 import Pm2Actuator
 from heapwarden.actuators.reporter import ReporterActuator
 from heapwarden.actuators.signals import SignalActuator
 from heapwarden.actuators.webhook import WebhookActuator
@@ -18,6 +19,7 @@ def actuators(reporters: Reporters) -> Mapping[Method, Actuator]:
         Method.SIGNAL: signals,
         Method.SUPERVISE: signals,
         Method.REPORTER: ReporterActuator(reporters),
+        Method.PM2: Pm2Actuator(),
         Method.COMMAND: CommandActuator(),
         Method.WEBHOOK: WebhookActuator(),
         Method.NONE: NoActuator(),

@@ -8,14 +8,13 @@ import contextlib
 import http.client
 import socket
 import ssl
-import threading
 import time
-from concurrent.futures import Future
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from heapwarden import __version__
 from heapwarden.actuators.text import one_line
+from heapwarden.actuators.thread import in_thread
 from heapwarden.domain.errors import HeapwardenError
 
 ANSWER_BYTES = 1_024
@@ -39,6 +38,8 @@ async def post(url: str, body: bytes, timeout_seconds: float) -> Answer:
         return await asyncio.wait_for(asyncio.wrap_future(request.answered), timeout_seconds)
     except TimeoutError:
         return request.late()
+    except RuntimeError as error:  # no thread is to be had
+        return request.failed(error)
     finally:
         request.abandon()
 
@@ -47,16 +48,11 @@ class _Request:
     """A request under way."""
 
     def __init__(self, url: SplitResult, body: bytes, timeout_seconds: float) -> None:
-        self.answered: Future[Answer] = Future()
-        self.answered.set_running_or_notify_cancel()
         self.where = f"{url.scheme}://{url.netloc.rpartition('@')[2]}"
         self._url, self._body = url, body
         self._timeout_seconds = timeout_seconds
         self._connection: http.client.HTTPConnection | None = None
-        try:
-            threading.Thread(target=self._work, name="heapwarden-request", daemon=True).start()
-        except RuntimeError as error:
-            self.answered.set_result(Answer(ok=False, text=f"{self.where}: not sent: {error}"))
+        self.answered = in_thread("heapwarden-request", self._told)
 
     def abandon(self) -> None:
         """Wake the thread where it waits for the other side; nothing happens when it is done."""
@@ -69,16 +65,17 @@ class _Request:
         """What is told at the deadline, by whoever sees it first."""
         return Answer(ok=False, text=f"{self.where}: no answer within {self._timeout_seconds:g} s")
 
-    def _work(self) -> None:
+    def failed(self, error: BaseException) -> Answer:
+        """The same for any other trouble."""
+        return Answer(ok=False, text=f"{self.where}: {_why(error)}")
+
+    def _told(self) -> Answer:
         try:
-            answer = self._answer()
+            return self._answer()
         except TimeoutError:
-            answer = self.late()
-        except (OSError, http.client.HTTPException, HeapwardenError) as error:
-            answer = Answer(ok=False, text=f"{self.where}: {_why(error)}")
+            return self.late()
         except Exception as error:  # noqa: BLE001  the edge of a thread: told to whoever waits
-            answer = Answer(ok=False, text=f"{self.where}: {type(error).__name__}")
-        self.answered.set_result(answer)
+            return self.failed(error)
 
     def _answer(self) -> Answer:
         deadline = time.monotonic() + self._timeout_seconds
@@ -122,4 +119,6 @@ def _why(error: BaseException) -> str:
         return "the URL can't be sent as it is: write it in ASCII, without spaces"
     if isinstance(error, http.client.HTTPException):
         return f"the answer is not HTTP ({type(error).__name__})"
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    if isinstance(error, (OSError, RuntimeError, HeapwardenError)):
+        return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return type(error).__name__
