@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -89,19 +90,55 @@ async def test_the_end_and_the_status_of_a_node(
     statuses.close()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs the right to look into zombies")
-async def test_older_kernels_tell_it_of_zombies(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs the right to look into zombies, and to give it up")
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("script", "status"),
+    [
+        pytest.param("read x; exit 0", ExitStatus(code=0), id="exit 0"),
+        pytest.param("read x; exit 7", ExitStatus(code=7), id="exit 7"),
+        pytest.param("read x; kill -9 $$", ExitStatus(signal=signal.SIGKILL), id="SIGKILL"),
+    ],
+)
+async def test_a_zombie_has_its_status(
+    start: Start, script: str, status: ExitStatus, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without the ioctl a status is known when the end was noticed before the parent reaped, and stays known."""
     monkeypatch.setattr(exit_status, "_reaped", lambda _descriptor: None)
-    process, found = cat(start)
+    process, found = start("sh", "-c", script)
     ended: list[ProcessId] = []
     statuses = PidfdExitStatuses(ended.append)
     statuses.keep(found)
-    process.kill()
+    assert process.stdin is not None
+    process.stdin.close()
     await eventually(lambda: ended)
     process.wait()
-    assert statuses.status(found.id) == ExitStatus(signal=signal.SIGKILL)
+    assert statuses.status(found.id) == status
     statuses.close()
+
+
+LOOK = """
+import asyncio, os, sys
+from heapwarden.domain.identity import ProcessId
+from heapwarden.sources.exit_status import PidfdExitStatuses
+os.setgroups([]), os.setresgid(*[65534] * 3), os.setresuid(*[65534] * 3)
+print(PidfdExitStatuses(lambda _: None)._zombie(ProcessId(int(sys.argv[1]), int(sys.argv[2]))))
+"""
+
+
+@needs_root
+async def test_who_may_not_know_does_not_take_it_for_a_success(start: Start) -> None:
+    """The kernel tells strangers 0, whatever the status is."""
+    process, found = start("sh", "-c", "read x; exit 7")
+    assert process.stdin is not None
+    process.stdin.close()
+    await eventually(lambda: b") Z " in Path(f"/proc/{process.pid}/stat").read_bytes())
+    command = [sys.executable, "-c", LOOK, str(found.id.pid), str(found.id.start)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "None\n"
 
 
 async def test_what_the_parent_says_is_right(start: Start) -> None:

@@ -2,7 +2,7 @@
 
 A pidfd becomes readable when its process ends (pidfd_open(2)). Since Linux 6.15 it also tells the wait status, by
 ``ioctl(PIDFD_GET_INFO)``, from the moment that the parent has reaped the process for as long as the descriptor is
-open. Before, a zombie's ``/proc/PID/stat`` has the status in its last field, for those who may trace it.
+open. Before that, a zombie's ``/proc/PID/stat`` has it in its last field, for those who may trace it.
 """
 
 import asyncio
@@ -135,11 +135,22 @@ class PidfdExitStatuses:
     def _zombie(self, process: ProcessId) -> int | None:
         """The wait status in ``stat``, which reads 0 for those who may not know."""
         with contextlib.suppress(OSError, ValueError):
+            may_know = self._may_trace(process.pid)
             data = read_file(f"{self._root}/{process.pid}/stat")
             stat = parse_stat(data) if data is not None else None
             if data is not None and stat is not None and stat.start == process.start and stat.ended:
-                return int(data.rsplit(None, 1)[-1]) or None
+                return int(data.rsplit(None, 1)[-1]) or (0 if may_know else None)
         return None
+
+    def _may_trace(self, pid: int) -> bool:
+        """Where the link to a zombie's executable may be followed, the kernel says that there is none (proc(5))."""
+        try:
+            os.readlink(f"{self._root}/{pid}/exe")  # noqa: PTH115  a Path would add nothing here
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return True
 
 
 def _reaped(descriptor: int) -> int | None:
