@@ -171,9 +171,11 @@ async def test_another_user_can_not_be_become_without_root(monkeypatch: pytest.M
 async def test_a_missing_command_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """PM2 may be installed where nobody's PATH has it."""
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
-    with pm2([APP, "--name", "solo"]) as manager:
-        with pytest.raises(ActuationError, match="put it into the agent's PATH"):
-            await restart(manager.pid())
+    with (
+        pm2([APP, "--name", "solo"]) as manager,
+        pytest.raises(ActuationError, match="put it into the agent's PATH"),
+    ):
+        await restart(manager.pid())
 
 
 async def test_it_does_not_kill() -> None:
