@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes import journalled
-from fakes.journalled import WALL, a_restart, an_event, journal_in
+from fakes.journalled import WALL, a_restart, an_event, be_patient, journal_in
 from heapwarden.cli import main
 from heapwarden.cli.history_lines import as_json, as_table
 from heapwarden.domain.event import Event, EventKind
@@ -48,6 +48,12 @@ def in_kolkata(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     monkeypatch.undo()
     time.tzset()
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal's deadlines are not the subject here."""
+    be_patient(monkeypatch)
 
 
 def journal(folder: Path, events: Sequence[Event] = HISTORY, restarts: Sequence[Restart] = ()) -> Path:

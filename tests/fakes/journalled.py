@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import strategies as st
 
 from fakes.conditions import eventually
@@ -22,9 +23,15 @@ from heapwarden.domain.restart import (
     Stage,
     Trigger,
 )
-from heapwarden.journal import FILE_NAME, SqliteJournal
+from heapwarden.journal import FILE_NAME, SqliteJournal, journal
 
 WALL = 1_790_000_000.0
+
+
+def be_patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For this test, a loaded machine's disk has time to answer."""
+    for deadline in ("SAVE_SECONDS", "RECENT_SECONDS", "CLOSE_SECONDS", "LOAD_SECONDS"):
+        monkeypatch.setattr(journal, deadline, 60.0)
 
 
 @asynccontextmanager
@@ -32,12 +39,12 @@ async def journal_in(
     folder: Path, *, telemetry: FakeTelemetry | None = None, wall: float = WALL, **bounds: Any
 ) -> AsyncIterator[SqliteJournal]:
     """A journal whose clock stands at ``wall``; closed, and its thread gone, at the end."""
-    journal = SqliteJournal(folder, telemetry=telemetry or FakeTelemetry(), wall=lambda: wall, **bounds)
+    made = SqliteJournal(folder, telemetry=telemetry or FakeTelemetry(), wall=lambda: wall, **bounds)
     try:
-        yield journal
+        yield made
     finally:
-        await journal.close()
-        thread = journal._thread
+        await made.close()
+        thread = made._thread
         await eventually(lambda: thread is None or not thread.is_alive(), seconds=30)
 
 

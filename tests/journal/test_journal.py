@@ -147,7 +147,7 @@ async def test_a_disk_that_does_not_answer_costs_a_deadline(tmp_path: Path, monk
         assert str(tmp_path / FILE_NAME) in (journal.trouble or "")
         assert telemetry.counts["journal",] == 2
         gate.open()
-        monkeypatch.undo()
+        monkeypatch.setattr(journal_module, "SAVE_SECONDS", 60.0)
         newer = a_restart(stage=Stage.TERMINATE)
         assert await journal.save(newer, an_event("second"))
         assert journal.trouble is None
@@ -192,7 +192,6 @@ async def test_more_events_than_it_takes_are_dropped_and_counted(tmp_path: Path)
 
 async def test_saves_are_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a thread that hangs for ever, at some time there is no waiting any more."""
-    monkeypatch.setattr(journal_module, "SAVE_SECONDS", 30.0)
     monkeypatch.setattr(journal_module, "MOST_SAVES_WAITING", 5)
     async with journal_in(tmp_path) as journal:
         gate = Gate(journal)
@@ -206,11 +205,12 @@ async def test_saves_are_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 async def test_an_end_that_hangs_is_not_waited_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The agent can end while the disk does not answer."""
-    monkeypatch.setattr(journal_module, "CLOSE_SECONDS", 0.1)
     async with journal_in(tmp_path) as journal:
         gate = Gate(journal)
         await gate.reached()
-        await journal.close()
+        with monkeypatch.context() as patch:
+            patch.setattr(journal_module, "CLOSE_SECONDS", 0.1)
+            await journal.close()
         assert journal._thread is not None
         assert journal._thread.is_alive()
         assert journal._thread.daemon

@@ -14,6 +14,7 @@ from heapwarden.domain.restart import Restart
 from heapwarden.journal.codec import MisfitError
 from heapwarden.journal.records import (
     MOST_CHARACTERS,
+    MOST_FIGURE_CHARACTERS,
     MOST_FIGURES,
     event_row,
     read_event,
@@ -124,7 +125,7 @@ def test_long_texts_are_cut_and_figures_bounded() -> None:
     assert len(read.text) == MOST_CHARACTERS
     assert read.text.endswith("x…")
     assert len(read.figures) == MOST_FIGURES
-    assert {len(str(value)) for value in read.figures.values()} == {MOST_CHARACTERS}
+    assert {len(str(value)) for value in read.figures.values()} == {MOST_FIGURE_CHARACTERS}
 
 
 def test_bytes_that_are_no_utf8_are_shown() -> None:

@@ -24,7 +24,6 @@ MOST_WAITING = 1_000
 MOST_SAVES_WAITING = MOST_WAITING + 200
 AT_ONCE = 250
 """Jobs before what they brought is written: below the number of events that are held."""
-
 WAIT_AFTER_ERROR_SECONDS = 1.0
 
 Job = Callable[[Keeper], None]
@@ -53,6 +52,7 @@ class SqliteJournal:
         self._jobs: queue.SimpleQueue[Job | Ticket[bool]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._ended: Ticket[bool] | None = None
         self._busy_since: float | None = None
         self._silent = False
 
@@ -86,10 +86,12 @@ class SqliteJournal:
     async def close(self) -> None:
         """Write what waits, and end the thread; not waited for longer than :data:`CLOSE_SECONDS`."""
         self._closed = True
-        if self._thread is not None:
-            ended: Ticket[bool] = Ticket()
-            self._jobs.put(ended)
-            await ended.wait(CLOSE_SECONDS)
+        if self._thread is None:
+            return
+        if self._ended is None:
+            self._ended = Ticket()
+            self._jobs.put(self._ended)
+        await self._ended.wait(CLOSE_SECONDS)
 
     async def _ask(self, job: Callable[[Keeper, Callable[[], bool]], T], seconds: float) -> T | None:
         ticket: Ticket[T] = Ticket()

@@ -71,7 +71,7 @@ class Keeper:
         try:
             row = event_row(event)
         except (TypeError, ValueError, OverflowError):
-            self._say(f"an event can't be kept: {event!r}")
+            self._say(f"an event can't be kept: {event!r:.500}")
             return
         self._unwritten.append((event, row))
         if len(self._unwritten) > MOST_UNWRITTEN:
@@ -83,7 +83,7 @@ class Keeper:
         try:
             row = restart_row(restart)
         except (TypeError, ValueError, OverflowError):
-            self._say(f"a restart can't be kept: {restart!r}")
+            self._say(f"a restart can't be kept: {restart!r:.500}")
             return False
         self.keep(event)
         if self._write(row, claim):
@@ -111,6 +111,7 @@ class Keeper:
     def _peek(self, since_wall: float) -> Remembered:
         """What can be read where nothing can be written. In a journal that is refused, restarts are not ours either."""
         if not self._refused:
+            self._drop_store()  # looking at the file closes it, which would drop the locks of a store (fcntl(2))
             with contextlib.suppress(JournalError), opened(self.file) as (connection, _):
                 still_open, past, _bad = read_restarts(connection, since_wall)
                 return Remembered(tuple(still_open), tuple(past), self.trouble)

@@ -11,7 +11,7 @@ EVENT_COLUMNS = ("wall", "kind", "what", "text", "process", "worker", "pid", "re
 RESTART_COLUMNS = ("id", "wall", "process", "open", "body")
 MOST_CHARACTERS = 4_000
 """Of one text of an event; what is longer is cut. Rows are bounded in number, so this bounds the file."""
-MOST_FIGURES = 64
+MOST_FIGURES, MOST_FIGURE_CHARACTERS = 32, 200
 MOST_PID = 2**22
 """PID_MAX_LIMIT of 64-bit Linux (proc(5))."""
 
@@ -20,8 +20,9 @@ Row = tuple[Any, ...]
 
 def event_row(event: Event) -> Row:
     """Values of :data:`EVENT_COLUMNS`. Raises ValueError or TypeError when it is no event that could be read back."""
+    most = MOST_FIGURE_CHARACTERS
     figures = {
-        storable(str(key)): storable(value) if isinstance(value, str) else value
+        storable(key, most): storable(value, most) if isinstance(value, str) else value
         for key, value in list(event.figures.items())[:MOST_FIGURES]
     }
     row = (
@@ -36,9 +37,9 @@ def event_row(event: Event) -> Row:
     return row
 
 
-def storable(text: str) -> str:
+def storable(text: str, most: int = MOST_CHARACTERS) -> str:
     """Short enough, and without the lone surrogates that stand for bytes which are no UTF-8: SQLite takes none."""
-    short = text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 1]}…"
+    short = text if len(text) <= most else f"{text[: most - 1]}…"
     return short.encode("utf-8", "backslashreplace").decode()
 
 
