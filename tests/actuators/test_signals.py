@@ -3,13 +3,16 @@
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from fakes.conditions import eventually
 from fakes.judged import AS_ROOT, NOBODY, ended, identity, restart_of
+from fakes.machine import ROOT
 from heapwarden.actuators.kernel import Kernel
 from heapwarden.actuators.signals import SignalActuator, send
 from heapwarden.domain.errors import ActuationError
@@ -130,6 +133,37 @@ def test_another_users_process_needs_the_capability(sleeper: "subprocess.Popen[b
         f"pid {sleeper.pid}: not permitted to send SIGTERM; run the agent as the same user, or give it CAP_KILL"
     )
     assert sleeper.poll() is None
+
+
+SKEWED = """
+import asyncio, subprocess, sys
+sys.path[:0] = sys.argv[1:]
+from fakes.judged import identity, restart_of
+from heapwarden.actuators.signals import SignalActuator
+child = subprocess.Popen(["sleep", "300"])
+try:
+    asyncio.run(SignalActuator().kill(restart_of(identity(child.pid))))
+except Exception as error:
+    print(error)
+print(child.poll())
+child.kill()
+child.wait()
+"""
+
+
+@pytest.mark.skipif(not AS_ROOT or not Path("/proc/2").exists(), reason="another PID namespace takes root")
+def test_the_proc_of_another_namespace_is_noticed() -> None:
+    """There the number of the judged process is another's: here that of the test's own child."""
+    done = subprocess.run(
+        ["unshare", "--pid", "--fork", sys.executable, "-c", SKEWED, ROOT / "tests", ROOT / "agent"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    said, exit_code = done.stdout.splitlines()
+    assert said.startswith("pid 2: /proc belongs to another PID namespace than the agent; nothing was sent")
+    assert exit_code == "None"
 
 
 class Broken(Kernel):
