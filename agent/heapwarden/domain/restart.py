@@ -124,6 +124,8 @@ class Restart:
     stage_since: float
     figures: Mapping[str, Figure] = field(default_factory=dict)
     """Those that led to it."""
+    newest_start: int = 0
+    """Of all processes of its name when it was decided, the latest ``ProcessId.start``: a successor began later."""
     dry_run: bool = False
     signalled: bool = False
     """Of the present stage: whether its signal, command or request is out. Written after it was sent."""

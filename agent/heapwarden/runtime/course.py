@@ -10,6 +10,7 @@ from heapwarden.domain.errors import ActuationError
 from heapwarden.domain.event import Event, EventKind
 from heapwarden.domain.health import HealthState
 from heapwarden.domain.restart import Hook, Method, Outcome, Restart, Stage
+from heapwarden.domain.snapshot import Watched
 from heapwarden.policy.stages import End, Facts, Move, step
 from heapwarden.ports import Actuator, Clock, Discovery, Journal, Reporters, RunHook
 from heapwarden.runtime.telling import describe, figures_of, level
@@ -19,8 +20,6 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.05
 """Between two looks at a restart that waits; there is one at a time of each name."""
-SLACK_SECONDS = 1.0
-"""A successor may be there so long before the decision by the wall clock, whose ticks and jumps are not exact."""
 ASKED = frozenset({Stage.TERMINATE, Stage.KILL, Stage.SUCCESSOR, Stage.AFTER})
 """Stages of a process that was asked to end."""
 
@@ -176,11 +175,14 @@ class Course:
 
     def _successor(self) -> bool:
         """Whether a process of the same name that began after the decision serves."""
-        restart = self.restart
+        namesakes = self._tools.watch.snapshot.by_name.get(self.restart.name.process, ())
         return any(
-            other.process.id != restart.process
-            and other.process.started_at >= restart.wall - SLACK_SECONDS
-            and other.verdict.serving
-            and other.verdict.state is not HealthState.STARTING
-            for other in self._tools.watch.snapshot.by_name.get(restart.name.process, ())
+            self._later(other) and other.verdict.serving and other.verdict.state is not HealthState.STARTING
+            for other in namesakes
         )
+
+    def _later(self, other: Watched) -> bool:
+        """By the kernel's ticks; where a reporter in another PID namespace can't read them, by the clock."""
+        if other.process.id.start:
+            return other.process.id.start > self.restart.newest_start
+        return other.process.id != self.restart.process and other.process.started_at > self.restart.wall

@@ -89,7 +89,8 @@ class Requests:
                 continue
             if self._restarts.busy(watched.name.process) is None:
                 now, wall = self._clock.monotonic(), self._clock.wall()
-                self._restarts.begin(watched, replace(restart, stage_since=now, wall=wall))
+                newest = self._restarts.newest_start(watched.name.process)
+                self._restarts.begin(watched, replace(restart, stage_since=now, wall=wall, newest_start=newest))
             else:
                 waiting.append((watched, restart))
         self._queue = waiting

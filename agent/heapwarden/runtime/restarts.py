@@ -176,8 +176,13 @@ class Restarts:
             stage=Stage.DRAIN,
             stage_since=self._clock.monotonic(),
             figures=figures_of(watched),
+            newest_start=self.newest_start(watched.name.process),
             dry_run=rules.dry_run,
         )
+
+    def newest_start(self, name: str) -> int:
+        """The start of the youngest process of this name, in clock ticks since boot."""
+        return max((one.process.id.start for one in self._watch.snapshot.by_name.get(name, ())), default=0)
 
     def _method(self, wanted: Wanted) -> Method:
         visible = wanted.watched.process.id.visible
