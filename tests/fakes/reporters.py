@@ -23,6 +23,7 @@ def hello(thread: int = 0, pid: int | None = None, **fields: Any) -> dict[str, A
         "v8": "11.3.244.8-node.33",
         "argv": ["/usr/bin/node", "/app/server.js"],
         "semi": 16 * MIB,
+        "can": ["pressure", "drain", "gc", "signal", "bye"],
     }
     return {**frame, **fields}
 

@@ -22,6 +22,13 @@
   const RECONNECT_MS = [200, 5000];
   const STALLED_TICKS = 3;
   const INCOMING_CHARS = 65536;
+  // What the agent may ask of the main thread; named in the hello.
+  const ABILITIES = ['pressure', 'drain', 'gc', 'signal', 'bye'];
+  const PRESSURE_LEVELS = ['normal', 'elevated', 'high', 'critical'];
+  const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR2', 'SIGKILL'];
+  const CALM_AFTER_MS = 30000;
+  const COLLECT_GAP_MS = 10000;
+  const COLLECTED_FRAME_MS = 20; // by then the observer has told of the collection
   // v8.GCProfiler costs 20-40 µs in each collection, 15-30 µs more where it is drained, and 3-4 KB of JSON until then
   // (Node 18: 2.6 KB, 40 + 17 µs; 20: 2.9 KB, 20 + 16; 22: 3.4 KB, 30 + 19; 24: 3.9 KB, 10 + 21; 26: 3.9 KB, 20 + 20);
   // on natural collections, with colder caches, 80-150 µs altogether. Every collection is charged to an allowance of ten
@@ -46,8 +53,12 @@
   const hrtime = process.hrtime;
   const argv = process.argv.slice(0, 2);
   const startedWith = process.execArgv.slice();
+  const { emit, listenerCount, emitWarning, kill } = process;
+  const listen = process.on;
+  const unlisten = process.removeListener;
+  const exposedGc = globalThis.gc;
 
-  let fs; let v8; let net; let threads; let connectTo; let elu; let loopMonitor;
+  let fs; let v8; let net; let threads; let runInNewContext; let setFlags; let connectTo; let elu; let loopMonitor;
   let perfOrigin = 0; let largestSemi = 0;
   let stopped = false;
 
@@ -425,7 +436,7 @@
       t: 'hello', v: PROTOCOL, reporter: VERSION, pid: process.pid, start, ns, thread: threads.threadId,
       node: process.versions.node, v8: process.versions.v8,
       argv: argv.map((word) => String(word).slice(0, 1024).replace(/[\ud800-\udbff]$/, '')),
-      semi: largestSemi,
+      semi: largestSemi, can: threads.isMainThread ? ABILITIES : [],
     };
   }
 
@@ -467,6 +478,7 @@
     if (why === 'interval') stalled += 1;
     if (stalled > STALLED_TICKS) lost();
     else if (writable()) send(frame(why));
+    settle();
     if (cramped && lookAgain < interval) sampleSoon(lookAgain);
   }
 
@@ -509,11 +521,13 @@
     }
   }
 
+  /** Answers whether the line is on its way, be it in part. */
   function send(message) {
     const bytes = Buffer.from(`${toJson(message)}\n`);
     const written = put(bytes);
     if (written === bytes.length) stalled = 0;
     else if (written > 0) rest = bytes.subarray(written);
+    return written > 0;
   }
 
   /** Whether a new line may begin: the rest of one that the kernel took in part goes first. */
@@ -534,12 +548,19 @@
   }
 
   function obey(message) {
-    if (message.t === 'stop') retire();
-    else if (message.t === 'config') configure(message);
+    const { t } = message;
+    if (t === 'stop') retire();
+    else if (t === 'config') configure(message);
+    else if (!configured || !threads.isMainThread) return;
+    else if (t === 'pressure') hearPressure(message);
+    else if (t === 'drain') hearDrain(message);
+    else if (t === 'gc') collect();
+    else if (t === 'signal' && SIGNALS.indexOf(message.signal) >= 0) kill.call(process, process.pid, message.signal);
   }
 
-  function configure({ v, interval_ms: ms, gc_profiler: wanted }) {
+  function configure({ v, interval_ms: ms, gc_profiler: wanted, bye }) {
     if (v !== PROTOCOL || !(typeof ms === 'number' && ms >= 100 && ms <= 60000)) throw new Error('bad config');
+    if (bye === true) promiseBye();
     profilerWanted = wanted === true && typeof v8.GCProfiler === 'function';
     if (ms !== interval) {
       interval = ms;
@@ -550,6 +571,7 @@
     if (configured) return;
     configured = true;
     attempts = 0;
+    lostAt = Infinity;
     chargedAt = now();
     charged = observed;
     watchLoop();
@@ -557,6 +579,7 @@
   }
 
   function connect() {
+    if (now() - lostAt > CALM_AFTER_MS) calm();
     const mine = new net.Socket();
     socket = mine;
     incoming = '';
@@ -585,6 +608,7 @@
   }
 
   function lost() {
+    if (configured) lostAt = now();
     disconnect();
     const wait = Math.min(RECONNECT_MS[1], RECONNECT_MS[0] * Math.pow(2, attempts));
     attempts = Math.min(attempts + 1, 10);
@@ -619,12 +643,120 @@
   function retire() {
     stopped = true;
     try {
+      calm();
+      if (sayingBye) unlisten.call(process, 'exit', sayBye);
       if (observer) observe(false);
       disconnect();
     } catch {
       // Nothing more can be undone.
     }
   }
+
+  // ------------------------------------------------------------------------------------- what the agent may ask
+
+  let heard = 'normal';
+  let lostAt = Infinity;
+  let drains = 0;
+  let drainedOwed = false;
+  let collectedAt = -Infinity;
+  let sayingBye = false;
+
+  /** An event on `process`, where somebody listens. What a listener throws becomes a warning, which the app can see. */
+  function tell(name, detail) {
+    if (!listenerCount.call(process, name)) return;
+    try {
+      emit.call(process, name, detail);
+    } catch (error) {
+      warn(`a listener of '${name}' threw`, error);
+    }
+  }
+
+  function warn(what, error) {
+    try {
+      const { message, stack } = error instanceof Error ? error : { message: error };
+      const detail = typeof stack === 'string' ? stack : undefined;
+      emitWarning.call(process, `${what}: ${message}`, { type: 'HeapwardenWarning', detail });
+    } catch {
+      // What can't be put into words is not told.
+    }
+  }
+
+  /** The app hears of changes alone: after a reconnection the agent tells the level again. */
+  function hearPressure({ level, ratio, nearer }) {
+    const known = PRESSURE_LEVELS.indexOf(level) >= 0 && (nearer === 'heap' || nearer === 'container');
+    if (!known || !(typeof ratio === 'number' && ratio >= 0) || level === heard) return;
+    heard = level;
+    tell('heapwarden:pressure', { level, ratio, nearer });
+  }
+
+  /** Without an agent nobody would ever take a level back: an app must not shed load for good because of that. */
+  function calm() {
+    lostAt = Infinity;
+    if (heard === 'normal') return;
+    heard = 'normal';
+    tell('heapwarden:pressure', { level: 'normal', ratio: null, nearer: null });
+  }
+
+  /** Of several drains the last one counts: who ends an earlier one late has not ended this one. */
+  function hearDrain({ within_ms: within }) {
+    if (!(typeof within === 'number' && within >= 0)) return;
+    drains += 1;
+    drainedOwed = false;
+    const mine = drains;
+    let told = false;
+    const done = guarded(() => {
+      if (told || mine !== drains) return;
+      told = true;
+      drainedOwed = true;
+      settle();
+    });
+    tell('heapwarden:drain', { within, done });
+  }
+
+  /** What is owed goes out as soon as the socket takes it. */
+  function settle() {
+    if (drainedOwed && configured && writable() && send({ t: 'drained' })) drainedOwed = false;
+  }
+
+  /** One full collection, and a frame after it. */
+  function collect() {
+    if (now() - collectedAt < COLLECT_GAP_MS) return;
+    collector()();
+    collectedAt = now();
+    live = oldSpace().used;
+    setTimer(guarded(() => {
+      if (lastFrameAt < collectedAt + COLLECTED_FRAME_MS / 2) sample('gc');
+    }), COLLECTED_FRAME_MS).unref();
+  }
+
+  /**
+   * V8's gc function. Where Node was started without --expose-gc, only a new context has it (a millisecond, and one more
+   * native context until the next mark-compact); the app's global never does. The inspector's HeapProfiler.collectGarbage
+   * would never be carried out in a session of the same thread, and keeps the app from ending.
+   */
+  function collector() {
+    if (typeof exposedGc === 'function') return exposedGc;
+    setFlags('--expose-gc');
+    try {
+      return runInNewContext('gc');
+    } finally {
+      setFlags('--no-expose-gc');
+    }
+  }
+
+  /** The last listener of those that are there when the agent asks; it changes nothing, and holds nothing up. */
+  function promiseBye() {
+    if (sayingBye || !threads.isMainThread) return;
+    sayingBye = true;
+    listen.call(process, 'exit', sayBye);
+  }
+
+  /** The code as the kernel will have it: an earlier listener may have set process.exitCode. */
+  const sayBye = guarded((given) => {
+    if (!configured || !writable()) return;
+    const last = Number(process.exitCode === undefined || process.exitCode === null ? given : process.exitCode);
+    send({ t: 'bye', code: last & 255 });
+  });
 
   // ----------------------------------------------------------------------------------------------------- start
 
@@ -643,6 +775,8 @@
     v8 = require('v8');
     net = require('net');
     threads = require('worker_threads');
+    setFlags = v8.setFlagsFromString;
+    ({ runInNewContext } = require('vm'));
     connectTo = net.Socket.prototype.connect;
     largestSemi = semiSpace();
     connect();

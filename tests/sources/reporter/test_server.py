@@ -4,82 +4,21 @@ import asyncio
 import os
 import stat
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from fakes import figures
-from fakes.clock import FakeClock
 from fakes.conditions import eventually
-from fakes.discovery import FakeDiscovery
+from fakes.reporter_bench import Bench, config, running
 from fakes.reporters import Reporter, hello, sample
-from fakes.telemetry import FakeTelemetry
 from heapwarden.domain.errors import SocketUnavailableError
-from heapwarden.domain.identity import Process, Role
-from heapwarden.domain.sample import GcKind, HeapFigures
+from heapwarden.domain.identity import Role
+from heapwarden.domain.sample import GcKind
 from heapwarden.sources.reporter import connection as wire
-from heapwarden.sources.reporter.server import HELLO_DEADLINE_SECONDS, ReporterServer
+from heapwarden.sources.reporter.server import HELLO_DEADLINE_SECONDS
 
 pytestmark = pytest.mark.anyio
-
-
-class FakeFeed:
-    """Keeps what it hears; watches all but ``unwanted``."""
-
-    def __init__(self) -> None:
-        """Nothing yet."""
-        self.heard: list[tuple[Process, HeapFigures]] = []
-        self.unwanted: set[int] = set()
-
-    @property
-    def last(self) -> HeapFigures | None:
-        """The newest figures."""
-        return self.heard[-1][1] if self.heard else None
-
-    def heap_figures(self, process: Process, figures: HeapFigures) -> None:
-        """Keep."""
-        self.heard.append((process, figures))
-
-    def wants(self, process: Process) -> bool:
-        """Not the unwanted."""
-        return process.id.pid not in self.unwanted
-
-
-class Bench:
-    """A server on a real socket, and all that it talks to."""
-
-    def __init__(self, path: Path) -> None:
-        """Not started."""
-        self.path = path
-        self.feed, self.clock, self.telemetry = FakeFeed(), FakeClock(), FakeTelemetry()
-        self.me = figures.process(pid=os.getpid(), start=1)
-        self.discovery = FakeDiscovery(self.me)
-        self.server = ReporterServer(
-            path,
-            0o660,
-            discovery=self.discovery,
-            namespace_pids=lambda pid: (pid, 17),
-            feed=self.feed,
-            clock=self.clock,
-            telemetry=self.telemetry,
-        )
-        self.server.configure(interval_seconds=1.0, gc_profiler=True)
-
-    def refused(self, reason: str) -> int:
-        """How often a frame was refused for ``reason``."""
-        return self.telemetry.counts["frame", reason]
-
-
-@asynccontextmanager
-async def running(path: Path) -> AsyncIterator[Bench]:
-    """A started server."""
-    bench = Bench(path)
-    await bench.server.start()
-    try:
-        yield bench
-    finally:
-        await bench.server.stop()
 
 
 @pytest.fixture
@@ -92,7 +31,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 async def test_a_hello_is_answered_and_samples_reach_the_feed(bench: Bench) -> None:
     """The whole way: connect, hello, config, sample."""
     reporter = await Reporter.greet(bench.path)
-    assert await reporter.receive() == {"t": "config", "v": 1, "interval_ms": 1000, "gc_profiler": True}
+    assert await reporter.receive() == config(1000)
     reporter.send(sample(used_mib=90))
     last = await eventually(lambda: bench.feed.last and bench.feed.last.main)
     assert last.heap_used_bytes == 90 * figures.MIB
@@ -109,7 +48,7 @@ async def test_a_new_configuration_reaches_who_is_there(bench: Bench) -> None:
     reporter = await Reporter.greet(bench.path)
     await reporter.receive()
     bench.server.configure(interval_seconds=0.25, gc_profiler=False)
-    assert await reporter.receive() == {"t": "config", "v": 1, "interval_ms": 250, "gc_profiler": False}
+    assert await reporter.receive() == config(250, gc_profiler=False)
     await reporter.close()
 
 

@@ -5,7 +5,7 @@ import json
 import logging
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -66,7 +66,7 @@ class Host(Protocol):
     def greeted(self, connection: "ReporterConnection", hello: Hello) -> None:
         """The first frame was a hello. Raises FrameRefusedError when it can't be true."""
 
-    def sampled(self, connection: "ReporterConnection", frame: dict[str, Any]) -> None:
+    def heard(self, connection: "ReporterConnection", frame: dict[str, Any]) -> None:
         """A later frame. Raises FrameRefusedError."""
 
     def closed(self, connection: "ReporterConnection") -> None:
@@ -123,7 +123,7 @@ class ReporterConnection(asyncio.Protocol):
             self.hello = decode_hello(frame)
             self._host.greeted(self, self.hello)
         else:
-            self._host.sampled(self, frame)
+            self._host.heard(self, frame)
         self._host.telemetry.frame("accepted")
 
     def _refuse_length(self, size: int) -> None:
@@ -141,10 +141,15 @@ class ReporterConnection(asyncio.Protocol):
         )
         self.abort()
 
-    def send(self, message: dict[str, Any]) -> None:
+    def send(self, message: Mapping[str, Any]) -> None:
         """Write one line. The agent writes so little that a reader who stops reading can't make it grow."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+
+    @property
+    def unread_bytes(self) -> int:
+        """What was written and has not gone out, because the reporter does not read."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def finish(self) -> None:
         """Close once what was sent is out."""

@@ -5,7 +5,7 @@ import itertools
 import logging
 import resource
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from heapwarden.domain.naming import role_of, script_name
 from heapwarden.ports import Clock, Discovery, Feed, Telemetry
 from heapwarden.sources.reporter import unix_socket
 from heapwarden.sources.reporter.connection import Allowance, ReporterConnection
-from heapwarden.sources.reporter.frames import PROTOCOL_VERSION, Hello, decode_sample
+from heapwarden.sources.reporter.frames import PROTOCOL_VERSION, Hello, decode_bye, decode_sample
 from heapwarden.sources.reporter.isolates import SOURCE, ReportingProcess
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,9 @@ MAX_HIDDEN_PROCESSES = 256
 """Of one user in PID namespaces that can't be seen into: how many there are is their own word."""
 RESERVED_DESCRIPTORS = 1_200
 """For HTTP, ``/proc`` and all else; of a small limit, half."""
+MAX_UNREAD_BYTES = 65_536
+"""A reporter that does not read is asked for nothing more."""
+SIGNALS = frozenset({"SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR2", "SIGKILL"})
 FORGET_AFTER_SECONDS = 60.0
 """How long the totals of a process that can't be seen are kept for its reconnection."""
 
@@ -78,6 +81,7 @@ class ReporterServer:
             "v": PROTOCOL_VERSION,
             "interval_ms": round(interval_seconds * 1_000),
             "gc_profiler": gc_profiler,
+            "bye": True,
         }
         for connection in self._greeted.values():
             connection.send(self._config)
@@ -153,11 +157,18 @@ class ReporterServer:
         self._admit(connection, process, hello)
         connection.send(self._config)
         reporting = self._of[connection]
+        if hello.thread == 0 and reporting.pressure is not None:
+            self._ask(process.id, reporting.pressure)
         self._feed.heap_figures(reporting.process, reporting.figures())
 
     def pressure(self, process: ProcessId, level: PressureLevel, ratio: float, nearer: Limit) -> bool:
-        """See :class:`heapwarden.ports.Reporters`."""
-        return self._ask(process, {"t": "pressure", "level": level, "ratio": round(ratio, 4), "nearer": nearer})
+        """See :class:`heapwarden.ports.Reporters`. Told again when the reporter comes back: it may have been calmed."""
+        message = {"t": "pressure", "level": level, "ratio": round(ratio, 4), "nearer": nearer}
+        told = self._ask(process, message)
+        reporting = self._processes.get(process)
+        if told and reporting is not None:
+            reporting.pressure = message
+        return told
 
     def drain(self, process: ProcessId, within_seconds: float) -> bool:
         """See :class:`heapwarden.ports.Reporters`."""
@@ -168,13 +179,15 @@ class ReporterServer:
         return self._ask(process, {"t": "gc"})
 
     def raise_signal(self, process: ProcessId, name: str) -> bool:
-        """See :class:`heapwarden.ports.Reporters`."""
-        return self._ask(process, {"t": "signal", "signal": name})
+        """See :class:`heapwarden.ports.Reporters`. The reporter knows a few signals only: :data:`SIGNALS`."""
+        return name in SIGNALS and self._ask(process, {"t": "signal", "signal": name})
 
-    def _ask(self, process: ProcessId, message: dict[str, Any]) -> bool:
-        """Of the main thread, which speaks for the process."""
+    def _ask(self, process: ProcessId, message: Mapping[str, Any]) -> bool:
+        """Of the main thread, which speaks for the process, where its reporter knows how and reads what it is sent."""
         connection = self._greeted.get((process, 0))
-        if connection is None:
+        if connection is None or connection.hello is None or message["t"] not in connection.hello.can:
+            return False
+        if connection.unread_bytes > MAX_UNREAD_BYTES:
             return False
         connection.send(message)
         return True
@@ -206,8 +219,8 @@ class ReporterServer:
         if same_user >= MAX_HIDDEN_PROCESSES:
             raise FrameRefusedError("too_many", f"{same_user} processes of uid {process.uid} that can't be seen")
 
-    def sampled(self, connection: ReporterConnection, frame: dict[str, Any]) -> None:
-        """Take figures."""
+    def heard(self, connection: ReporterConnection, frame: dict[str, Any]) -> None:
+        """Take figures, or what the main thread says of its process."""
         reporting = self._of.get(connection)
         if reporting is None or connection.hello is None:
             return
@@ -219,7 +232,14 @@ class ReporterServer:
             raise FrameRefusedError(
                 "too_fast", f"more than {PROCESS_FRAMES_PER_SECOND:.0f} frames a second of one process"
             )
-        reporting.sample(decode_sample(frame, connection.hello, now))
+        kind = frame.get("t") if connection.hello.thread == 0 else "sample"
+        if kind == "drained":
+            self._feed.drained(reporting.process)
+            return
+        if kind == "bye":
+            reporting.bye(decode_bye(frame))
+        else:
+            reporting.sample(decode_sample(frame, connection.hello, now))
         self._feed.heap_figures(reporting.process, reporting.figures())
 
     def closed(self, connection: ReporterConnection) -> None:
