@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fakes.conditions import wait_for
-from fakes.machine import APPS, AgentHandle, Program, agent, app, free_port, get, node, program
+from fakes.machine import APPS, HEAPWARDEN, AgentHandle, Program, agent, app, free_port, get, node, program
 
 APP = APPS / "restartable.cjs"
 MAJOR = 22
@@ -188,3 +188,34 @@ def test_a_cluster_is_restarted_one_worker_at_a_time(tmp_path: Path) -> None:
         assert set(answers) == {200}
         assert min(serving) >= 3
         assert statuses == {200}
+
+
+def test_without_a_journal_it_watches_on_and_restarts_nothing_it_could_forget(tmp_path: Path) -> None:
+    """`state_dir` can't be made: health as ever, the errors are counted, and the restart is held and said."""
+    (tmp_path / "state").write_text("a file where a folder should be")
+    with agent(tmp_path, _rules()) as watcher, _supervised(watcher, FILL_MB="210") as app:
+        first = int(app.line("listening").split()[1])
+        wait_for(lambda: (watcher.process(first) or {}).get("held"), 60)
+        held = watcher.process(first)
+        assert held is not None
+        assert held["held"]["code"] == "journal"
+        assert watcher.get("/readyz").status == 200
+        assert (watcher.metric("heapwarden_agent_journal_errors_total") or 0) > 0
+        assert not any("SIGTERM" in line for line in app.out)
+
+
+def test_run_brings_its_command_back_after_a_restart_and_ends_as_it_ends(tmp_path: Path) -> None:
+    """`--restart never` is for exits of its own; a restart by rule starts the command again, on the same port."""
+    port, config = free_port(), tmp_path / "heapwarden.yaml"
+    config.write_text(_rules(cooldown="10m"))
+    options = ("--config", config, "--state-dir", tmp_path / "state", "--listen", "127.0.0.1:0", "--log-format", "json")
+    environment = {**os.environ, "PORT": str(port), "FILL_MB": "210"}
+    with program((*HEAPWARDEN, "run", *options, "--", node(MAJOR), APP), environment) as run:
+        run.line("listening")
+        wait_for(lambda: sum("listening" in line for line in run.out) == 2, 60)
+        wait_for(lambda: "done" in _whats(tmp_path), 60)
+        assert get(f"http://127.0.0.1:{port}/").status == 200
+        assert _whats(tmp_path, "exit")[:1] == ["memory_restart"]
+        run.signal(signal.SIGTERM)
+        assert run.wait() == 0
+        assert len({line.split()[1] for line in run.out if "SIGTERM" in line}) == 2

@@ -436,7 +436,7 @@
       t: 'hello', v: PROTOCOL, reporter: VERSION, pid: process.pid, start, ns, thread: threads.threadId,
       node: process.versions.node, v8: process.versions.v8,
       argv: argv.map((word) => String(word).slice(0, 1024).replace(/[\ud800-\udbff]$/, '')),
-      semi: largestSemi, can: threads.isMainThread ? ABILITIES : [],
+      semi: largestSemi, can: threads.isMainThread ? ABILITIES : [], cluster: require('cluster').isWorker === true,
     };
   }
 
