@@ -43,7 +43,9 @@ async def test_a_command(command: tuple[str, ...], seconds: float, expected: Don
 async def test_a_request() -> None:
     """Any 2xx is well; the deadline holds."""
     with receiver() as server:
-        assert await run_hook(Hook(url=f"{server.url}/status/200"), RESTART) == Done(True, f"hook {server.url}: 200")
+        assert await run_hook(Hook(url=f"{server.url}/status/200", timeout_seconds=LONG), RESTART) == Done(
+            True, f"hook {server.url}: 200"
+        )
         slow = await run_hook(Hook(url=f"{server.url}/hang", timeout_seconds=0.2), RESTART)
     assert slow == Done(ok=False, text=f"hook {server.url}: no answer within 0.2 s")
     assert server.got[0][2]["id"] == "r-1"
@@ -53,7 +55,7 @@ async def test_the_log_says_what_was_done(caplog: pytest.LogCaptureFixture) -> N
     """What fails as a warning; both with the restart that it belongs to."""
     caplog.set_level(logging.INFO)
     for command in ("true", "false"):
-        await run_hook(Hook(command=(command,)), RESTART)
+        await run_hook(Hook(command=(command,), timeout_seconds=LONG), RESTART)
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
         ("INFO", "hook true: exit code 0"),
         ("WARNING", "hook false: exit code 1"),

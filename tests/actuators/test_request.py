@@ -108,5 +108,5 @@ async def test_what_can_not_be_sent_is_said(server: Receiver, url: str, text: st
 
 async def test_a_url_without_a_path_is_sent_to_the_root(server: Receiver) -> None:
     """HTTP has no empty path."""
-    await post(f"{server.url}?x=1", body(RESTART), 0.2)
+    await post(f"{server.url}?x=1", body(RESTART), LONG)
     assert server.got[0][0] == "/?x=1"
