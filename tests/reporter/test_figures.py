@@ -195,6 +195,7 @@ def test_cluster_workers(node: Node, serve: Serve, start: Start, tmp_path: Path)
     pids = {peer.hello["pid"] for peer in agent.peers if peer.hello}
     children = {child.pid for child in psutil.Process(app.process.pid).children()}
     assert pids == children | {app.process.pid}
+    assert {peer.hello["pid"] for peer in agent.peers if peer.hello and peer.hello["cluster"]} == children
     assert app.end() == (0, "")
     for peer in agent.peers:
         check_all(peer)

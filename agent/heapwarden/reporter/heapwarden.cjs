@@ -436,8 +436,13 @@
       t: 'hello', v: PROTOCOL, reporter: VERSION, pid: process.pid, start, ns, thread: threads.threadId,
       node: process.versions.node, v8: process.versions.v8,
       argv: argv.map((word) => String(word).slice(0, 1024).replace(/[\ud800-\udbff]$/, '')),
-      semi: largestSemi, can: threads.isMainThread ? ABILITIES : [], cluster: require('cluster').isWorker === true,
+      semi: largestSemi, can: threads.isMainThread ? ABILITIES : [], cluster: isClusterWorker(),
     };
+  }
+
+  /** A worker of node:cluster has a channel to its parent; of who has none the module, some ms to load, is not asked. */
+  function isClusterWorker() {
+    return typeof process.send === 'function' && require('cluster').isWorker === true;
   }
 
   function spaceFigures() {
