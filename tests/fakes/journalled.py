@@ -120,6 +120,7 @@ restarts = st.builds(
     stage=st.sampled_from(Stage),
     stage_since=finite,
     figures=figures,
+    newest_start=st.integers(0, 2**62),
     dry_run=st.booleans(),
     signalled=st.booleans(),
     outcome=st.none() | st.sampled_from(Outcome),

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +33,19 @@ async def main():
             journal.append(an_event("appended"))
             if await journal.save(a_restart(str(number)), an_event(str(number))):
                 print(number, flush=True)
+
+asyncio.run(main())
+"""
+NOBODY = 65_534
+UNPRIVILEGED = f"""
+import asyncio, os, sys
+from pathlib import Path
+from fakes.journalled import journal_in
+os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})
+
+async def main():
+    async with journal_in(Path(sys.argv[1]) / "state") as journal:
+        print((await journal.load(0)).trouble)
 
 asyncio.run(main())
 """
@@ -188,3 +202,49 @@ async def test_something_else_in_place_of_the_file(tmp_path: Path, make: Callabl
     async with journal_in(tmp_path) as journal:
         assert not await journal.save(a_restart(), an_event())
         assert "move" in (journal.trouble or "")
+
+
+async def test_a_disk_that_takes_no_more_files(tmp_path: Path) -> None:
+    """Space alone is not enough: SQLite keeps two files beside the database."""
+    with mounts.tmpfs(tmp_path / "small", "1m,nr_inodes=4") as folder:
+        async with journal_in(folder) as journal:
+            assert not await journal.save(a_restart(), an_event())
+            assert "the disk is full" in (journal.trouble or "")
+
+
+async def test_a_file_that_somebody_else_put_into_a_folder_for_all(tmp_path: Path) -> None:
+    """The agent acts on what it reads: in /tmp, anybody could tell it which process to restart."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    file = tmp_path / FILE_NAME
+    async with journal_in(tmp_path) as journal:
+        assert await journal.save(a_restart(), an_event())
+    os.chown(file, NOBODY, NOBODY)
+    async with journal_in(tmp_path) as journal:
+        assert (await journal.load(0)).open == (a_restart(),)
+    open_to_all(tmp_path)
+    async with journal_in(tmp_path) as journal:
+        assert await journal.load(0) == Remembered(trouble=journal.trouble)
+        planted = f"{file} was put into a folder that is open to all by another user (uid {NOBODY})"
+        # where fs.protected_regular is set, the kernel has the same thought
+        assert (journal.trouble or "").split(";")[0] in (planted, f"{file}: not allowed (Permission denied, as uid 0)")
+
+
+def open_to_all(folder: Path) -> None:
+    """As /tmp is."""
+    folder.chmod(0o1777)
+
+
+def test_an_agent_that_may_not_write_there() -> None:
+    """As a user on a laptop, with the built-in state_dir: what to do is said."""
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own can't even be looked into
+        Path(folder).chmod(0o755)
+        command = [sys.executable, "-c", UNPRIVILEGED, folder]
+        environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'agent'}:{ROOT / 'tests'}"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    if "PermissionError" in done.stderr:
+        pytest.skip("only root can become another user")
+    where = f"{folder}/state/{FILE_NAME}"
+    assert done.stdout == (
+        f"{where}: not allowed (Permission denied, as uid {NOBODY}); set state_dir to a folder the agent may write\n"
+    ), done.stderr

@@ -3,7 +3,6 @@
 Nothing here raises because of the file: it is said in ``trouble``, counted, and tried again.
 """
 
-import contextlib
 import logging
 import os
 import time
@@ -110,12 +109,16 @@ class Keeper:
 
     def _peek(self, since_wall: float) -> Remembered:
         """What can be read where nothing can be written. In a journal that is refused, restarts are not ours either."""
-        if not self._refused:
-            self._drop_store()  # looking at the file closes it, which would drop the locks of a store (fcntl(2))
-            with contextlib.suppress(JournalError), opened(self.file) as (connection, _):
+        if self._refused:
+            return Remembered(trouble=self.trouble)
+        self._drop_store()  # looking at the file closes it, which would drop the locks of a store (fcntl(2))
+        try:
+            place.expect_ours(self.file)
+            with opened(self.file) as (connection, _):
                 still_open, past, _bad = read_restarts(connection, since_wall)
-                return Remembered(tuple(still_open), tuple(past), self.trouble)
-        return Remembered(trouble=self.trouble)
+        except FAULTS:
+            return Remembered(trouble=self.trouble)
+        return Remembered(tuple(still_open), tuple(past), self.trouble)
 
     def recent(self, most: int, process: str | None) -> Sequence[Event]:
         """The newest, newest first; while nothing can be read, those that are held."""

@@ -33,12 +33,13 @@ def lock(folder: Path) -> int:
 
 
 def make_file(file: Path) -> None:
-    """Make the file, for its owner alone, if there is none. Raises OSError, JournalError where it can't be trusted."""
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
-    try:
-        status = os.fstat(descriptor)
-    finally:
-        os.close(descriptor)
+    """Make the file, for its owner alone, if there is none. Raises OSError."""
+    os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600))
+
+
+def expect_ours(file: Path) -> None:
+    """The agent acts on what it reads there. Raises OSError, JournalError when somebody else could have planted it."""
+    status = file.lstat()
     if not stat.S_ISREG(status.st_mode):
         raise JournalError("is no regular file; move it away, or set state_dir to another folder")
     if status.st_uid != os.geteuid() and file.parent.stat().st_mode & _STICKY_FOR_ALL == _STICKY_FOR_ALL:

@@ -53,6 +53,7 @@ class Store:
         self._lock = place.lock(folder)
         try:
             place.make_file(self.file)
+            place.expect_ours(self.file)
             self._inode = self.file.stat().st_ino
             self._connection = _connect(self.file)
         except BaseException:
