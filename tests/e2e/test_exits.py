@@ -132,13 +132,21 @@ def test_v8_giving_up_is_heap_oom(watcher: AgentHandle) -> None:
     with ExitStack() as stack:
         leaks = []
         for major in NODE_MAJORS:
-            environment = {"LEAK_MB_PER_S": "20", "LEAK_PREFILL_MB": "30"}
+            environment = {"LEAK_MB_PER_S": "20", "LEAK_PREFILL_MB": "40"}
             leaks.append(stack.enter_context(app(watcher, node(major), HEAP, LEAK, **environment)))
         for major, leak in zip(NODE_MAJORS, leaks, strict=True):
             assert leak.wait(120) == -signal.SIGABRT, f"Node {major}"
             assert any("heap out of memory" in line for line in leak.err), f"Node {major}"
         wait_for(lambda: sum(_counts(watcher).values()) == len(NODE_MAJORS))
         assert _counts(watcher) == {"heap_oom": len(NODE_MAJORS)}
+
+
+def test_a_heap_that_fills_in_silence_is_heap_oom(endings: Endings) -> None:
+    """Without one turn of the event loop there are no figures after the first; an abort by itself is a crash."""
+    silent = endings.start(node(22), "--max-old-space-size=512", ENDS, END="spin")
+    silent.program.signal(USR2)
+    assert silent.program.wait(90) == -signal.SIGABRT
+    assert endings.reasons(silent) == {"heap_oom": 1}
 
 
 def test_a_worker_thread_that_runs_out_ends_no_process(endings: Endings) -> None:
