@@ -14,10 +14,9 @@ import psutil
 import pytest
 
 from fakes.conditions import wait_for
-from fakes.machine import HEAPWARDEN, Program, free_port, get, node, program
+from fakes.machine import APPS, HEAPWARDEN, Program, free_port, get, node, program
 
 NODE = node(22)
-LOOPBACK = ("--listen", "127.0.0.1:0", "--log-format", "json")
 STAYS = "setInterval(() => {}, 1000); console.log('ready ' + process.pid)"
 
 LIVES = """
@@ -34,10 +33,17 @@ require('node:http').createServer((_, answer) => answer.end(String(process.pid))
 """
 
 
+def under(policy: str | None, folder: Path, *command: str | Path) -> tuple[str | Path, ...]:
+    """The command line of ``command`` under `heapwarden run --restart policy`, with its state in ``folder``."""
+    options = ("--listen", "127.0.0.1:0", "--log-format", "json", "--state-dir", folder / "state")
+    restart = ("--restart", policy) if policy else ()
+    return (*HEAPWARDEN, "run", *options, *restart, "--", *command)
+
+
 @contextmanager
-def run(policy: str, *command: str | Path, folder: Path | None = None) -> Iterator[Program]:
-    """A command under `heapwarden run --restart policy`."""
-    with program((*HEAPWARDEN, "run", *LOOPBACK, "--restart", policy, "--", *command), cwd=folder) as started:
+def run(policy: str | None, folder: Path, *command: str | Path) -> Iterator[Program]:
+    """The same, started in ``folder``."""
+    with program(under(policy, folder, *command), cwd=folder) as started:
         yield started
 
 
@@ -50,8 +56,8 @@ def said(started: Program, text: str) -> list[str]:
 def test_after_failures_it_is_started_again_and_after_success_it_is_not(tmp_path: Path) -> None:
     """An exit code, a signal, success: two more starts, each with its reason, and the last exit code."""
     script = f"{LIVES} if (life === 1) process.exit(3); if (life === 2) process.kill(process.pid, 'SIGKILL')"
-    with run("on-failure", NODE, "-e", script, folder=tmp_path) as started:
-        assert started.wait() == 0
+    with run("on-failure", tmp_path, NODE, "-e", script) as started:
+        assert started.wait(60) == 0
     assert (tmp_path / "lives").read_text() == "xxx"
     assert said(started, "again (") == [
         f"started {NODE} again (2nd time) after exit code 3",
@@ -61,26 +67,24 @@ def test_after_failures_it_is_started_again_and_after_success_it_is_not(tmp_path
 
 def test_never_is_the_default(tmp_path: Path) -> None:
     """One life, and its exit code."""
-    with program(
-        (*HEAPWARDEN, "run", *LOOPBACK, "--", NODE, "-e", f"{LIVES} process.exit(3)"), cwd=tmp_path
-    ) as started:
-        assert started.wait() == 3
+    with run(None, tmp_path, NODE, "-e", f"{LIVES} process.exit(3)") as started:
+        assert started.wait(60) == 3
     assert (tmp_path / "lives").read_text() == "x"
 
 
-def test_always_means_after_success_too_until_it_is_asked_to_stop() -> None:
+def test_always_means_after_success_too_until_it_is_asked_to_stop(tmp_path: Path) -> None:
     """The agent stays up meanwhile; SIGTERM is handed on, and the app's own exit code comes back."""
     script = f"process.on('SIGTERM', () => process.exit(9)); process.on('SIGUSR2', () => process.exit(0)); {STAYS}"
-    with run("always", NODE, "-e", script) as started:
+    with run("always", tmp_path, NODE, "-e", script) as started:
         url = _url(started)
         first = int(started.line("ready ").split()[1])
         wait_for(lambda: _watched(url) == [first])
         started.signal(signal.SIGUSR2)
-        started.line("again (2nd time) after exit code 0")
+        started.line("again (2nd time) after exit code 0", 60)
         (second,) = wait_for(lambda: [pid for pid in _watched(url) if pid != first])
         wait_for(lambda: f"ready {second}" in started.out)
         started.signal(signal.SIGTERM)
-        assert started.wait() == 9
+        assert started.wait(60) == 9
     assert not said(started, "3rd time")
 
 
@@ -93,9 +97,9 @@ def _watched(url: str) -> list[int]:
     return [one["pid"] for one in get(f"{url}/healthz").json["processes"]]
 
 
-def test_a_crash_loop_backs_off_and_ctrl_c_ends_it_at_once() -> None:
+def test_a_crash_loop_backs_off_and_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:
     """At a real terminal: each wait is said and twice the last; Ctrl-C in the middle of one ends it with 130."""
-    command = [*HEAPWARDEN, "run", *LOOPBACK, "--restart", "always", "--", NODE, "-e", "process.exit(1)"]
+    command = [str(part) for part in under("always", tmp_path, NODE, "-e", "process.exit(1)")]
     pid, terminal = pty.fork()
     if pid == 0:
         os.execv(command[0], command)  # noqa: S606  no shell is wanted
@@ -116,13 +120,13 @@ def test_a_crash_loop_backs_off_and_ctrl_c_ends_it_at_once() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_stop_while_it_waits_ends_it(number: signal.Signals) -> None:
+def test_a_stop_while_it_waits_ends_it(tmp_path: Path, number: signal.Signals) -> None:
     """As if that signal had ended the command; one that stops nothing is dropped."""
-    with run("on-failure", NODE, "-e", "process.exit(1)") as started:
-        started.line("again in 4 s")
+    with run("on-failure", tmp_path, NODE, "-e", "process.exit(1)") as started:
+        started.line("again in 4 s", 60)
         started.signal(signal.SIGUSR2)
         started.signal(number)
-        assert started.wait() == 128 + number
+        assert started.wait(60) == 128 + number
     assert not said(started, "4th time")
 
 
@@ -131,11 +135,10 @@ def test_the_next_one_waits_for_the_port(tmp_path: Path) -> None:
     port = free_port()
     (tmp_path / "server.js").write_text(SERVER)
     script = f"test -e second && exec {NODE} server.js {port}; touch second; {NODE} server.js {port} & read _; exit 1"
-    command = (*HEAPWARDEN, "run", *LOOPBACK, "--restart", "on-failure", "--", "sh", "-c", script)
-    with program(command, cwd=tmp_path) as started:
+    with run("on-failure", tmp_path, "sh", "-c", script) as started:
         first = int(started.line("listening ").split()[1])
         orphan = psutil.Process(first)
-        started.line(f"waiting for what sh has left behind: pid {first}")
+        started.line(f"waiting for what sh has left behind: pid {first}", 60)
         assert get(f"http://127.0.0.1:{port}").text == str(first)
         orphan.terminate()
         second = wait_for(lambda: next((line for line in started.out if line != f"listening {first}"), None))
@@ -149,16 +152,15 @@ def test_an_orphan_that_stays_is_named_and_never_killed(tmp_path: Path) -> None:
     port = free_port()
     (tmp_path / "server.js").write_text(SERVER)
     script = f"test -e second && exec {NODE} server.js {port}; touch second; {NODE} server.js {port} & read _; exit 1"
-    command = (*HEAPWARDEN, "run", *LOOPBACK, "--restart", "on-failure", "--", "sh", "-c", script)
-    with program(command, cwd=tmp_path) as started:
+    with run("on-failure", tmp_path, "sh", "-c", script) as started:
         first = int(started.line("listening ").split()[1])
         orphan = psutil.Process(first)
         try:
-            started.line(f"its port may still be taken by pid {first}")
-            started.line("EADDRINUSE")
+            started.line(f"its port may still be taken by pid {first}", 60)
+            started.line("EADDRINUSE", 60)
             assert orphan.is_running()
             started.signal(signal.SIGTERM)
-            started.process.wait(30)
+            started.process.wait(60)
             assert orphan.is_running()
         finally:
             orphan.kill()
@@ -170,13 +172,13 @@ def test_through_npm_the_app_comes_back_and_is_not_doubled(tmp_path: Path) -> No
         json.dumps({"name": "x", "scripts": {"start": f"node api.js {free_port()}"}})
     )
     (tmp_path / "api.js").write_text(SERVER)
-    with run("on-failure", "npm", "start", "--prefix", tmp_path) as started:
+    with run("on-failure", tmp_path, "npm", "start") as started:
         url = _url(started)
         first = int(started.line("listening ").split()[1])
         orphan = psutil.Process(first)
         wait_for(lambda: _watched(url) == [first])
         os.kill(json.loads(started.line('"started npm"'))["pid"], signal.SIGKILL)
-        waiting = started.line("waiting for what npm has left behind")
+        waiting = started.line("waiting for what npm has left behind", 60)
         assert str(first) in waiting
         orphan.terminate()
         (second,) = wait_for(lambda: [pid for pid in _watched(url) if pid != first])
@@ -184,7 +186,7 @@ def test_through_npm_the_app_comes_back_and_is_not_doubled(tmp_path: Path) -> No
         wait_for(lambda: f"listening {second}" in started.out)
         assert "EADDRINUSE" not in started.out
         started.signal(signal.SIGTERM)
-        started.process.wait(30)
+        started.process.wait(60)
         with contextlib.suppress(psutil.NoSuchProcess):  # npm may end before its child
             again.kill()
 
@@ -194,13 +196,13 @@ def test_a_command_that_is_gone_may_come_back(tmp_path: Path) -> None:
     file = tmp_path / "app"
     file.write_text('#!/bin/sh\nrm -- "$0"\nexit 1\n')
     file.chmod(0o755)
-    with run("on-failure", file) as started:
-        started.line(f"{file}: not found")
+    with run("on-failure", tmp_path, file) as started:
+        started.line(f"{file}: not found", 60)
         new = tmp_path / "new"
         new.write_text("#!/bin/sh\nexit 0\n")
         new.chmod(0o755)
         new.rename(file)
-        assert started.wait() == 0
+        assert started.wait(60) == 0
     assert said(started, "after exit code 127")
 
 
@@ -208,9 +210,9 @@ def test_each_life_has_the_users_limit_of_open_files(tmp_path: Path) -> None:
     """The agent raises its own after the first start, and not the command's."""
     limited = ("sh", "-c", 'ulimit -Sn 300; exec "$@"', "sh")
     script = "ulimit -Sn; test -e second && exit 0; touch second; exit 1"
-    command = (*limited, *HEAPWARDEN, "run", *LOOPBACK, "--restart", "on-failure", "--", "sh", "-c", script)
-    with program(command, cwd=tmp_path) as started:
-        assert started.wait() == 0
+    command = under("on-failure", tmp_path, "sh", "-c", script)
+    with program((*limited, *command), cwd=tmp_path) as started:
+        assert started.wait(60) == 0
     assert started.out == ["300", "300"]
 
 
@@ -218,33 +220,20 @@ def test_what_ran_before_is_not_waited_for(tmp_path: Path) -> None:
     """A script that has started something, and then calls exec: that is the script's, and no orphan of the command."""
     script = 'sleep 300 & echo $! > sleeper; exec "$@"'
     inner = "test -e second && exit 0; touch second; exit 1"
-    command = (
-        "sh",
-        "-c",
-        script,
-        "sh",
-        *HEAPWARDEN,
-        "run",
-        *LOOPBACK,
-        "--restart",
-        "on-failure",
-        "--",
-        "sh",
-        "-c",
-        inner,
-    )
+    command = ("sh", "-c", script, "sh", *under("on-failure", tmp_path, "sh", "-c", inner))
     with program(command, cwd=tmp_path, start_new_session=True) as started:
         try:
-            assert started.process.wait(30) == 0
+            assert started.process.wait(60) == 0
         finally:
             os.kill(int((tmp_path / "sleeper").read_text()), signal.SIGKILL)
     assert not said(started, "left behind")
 
 
-def test_orphans_are_buried_though_it_is_not_pid_one() -> None:
+def test_orphans_are_buried_though_it_is_not_pid_one(tmp_path: Path) -> None:
     """They are handed over to the agent, which knows only so what a command leaves behind; no zombie stays."""
     spawned = "['-c', 'sleep 300 & echo orphan $!'], {stdio: 'inherit'}"
-    with run("never", NODE, "-e", f"require('node:child_process').spawn('sh', {spawned}); {STAYS}") as started:
+    script = f"require('node:child_process').spawn('sh', {spawned}); {STAYS}"
+    with run("never", tmp_path, NODE, "-e", script) as started:
         orphan = psutil.Process(int(started.line("orphan ").split()[1]))
         wait_for(lambda: orphan.ppid() == started.pid)
         orphan.kill()
@@ -263,10 +252,44 @@ def test_as_pid_one_it_buries_orphans_between_two_lives(tmp_path: Path) -> None:
       const pids = fs.readdirSync('/proc').filter((name) => /^\\d+$/.test(name));
       if (pids.length === 2) process.exit(0);
     }}, 20);"""
-    inner = (*HEAPWARDEN, "run", *LOOPBACK, "--restart", "on-failure", "--", NODE, "-e", script)
-    with program(("unshare", "--pid", "--fork", "--mount-proc", "--kill-child", *inner), cwd=tmp_path) as started:
-        assert started.wait() == 0
+    namespace = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+    with program((*namespace, *under("on-failure", tmp_path, NODE, "-e", script)), cwd=tmp_path) as started:
+        assert started.wait(60) == 0
     assert (tmp_path / "lives").read_text() == "xx"
+
+
+RULES = "{max_memory: {above: 200M, for: 0s}, min_uptime: 0s, drain: 0s, budget: {restarts: 1, per: 1h}}"
+
+
+@pytest.mark.parametrize("through_npm", [False, True], ids=["node", "npm"])
+def test_a_memory_restart_starts_it_again_under_never_too(tmp_path: Path, through_npm: bool) -> None:
+    """At once, on the same port, with the agent up; an end of its own thereafter is the end."""
+    (tmp_path / "heapwarden.yaml").write_text(f"defaults: {{restart: {RULES}}}")
+    app = (NODE, APPS / "restartable.cjs")
+    if through_npm:
+        scripts = {"start": f"{app[0]} {app[1]}"}
+        (tmp_path / "package.json").write_text(json.dumps({"name": "x", "scripts": scripts}))
+    environment = {
+        **os.environ,
+        "FILL_MB": "210",
+        "PORT": str(free_port()),
+        "HEAPWARDEN_CONFIG": str(tmp_path / "heapwarden.yaml"),
+    }
+    command = under(None, tmp_path, *(("npm", "start") if through_npm else app))
+    with program(command, environment, cwd=tmp_path) as started:
+        first = int(started.line("listening ").split()[1])
+        started.line("again (2nd time) after its restart by Heapwarden", 60)
+        (second,) = wait_for(lambda: [pid for pid in _listening(started) if pid != first], 60)
+        assert f"SIGTERM {first}" in "".join(started.out)
+        wait_for(lambda: _watched(_url(started)) == [second])
+        os.kill(second, signal.SIGKILL)
+        assert started.wait(60) == 137
+    assert not said(started, "again in ")
+    assert not said(started, "3rd time")
+
+
+def _listening(started: Program) -> list[int]:
+    return [int(line.split()[1]) for line in started.out if line.startswith("listening ")]
 
 
 def test_an_unknown_policy_is_refused() -> None:
