@@ -11,10 +11,10 @@ INSTALL := $(PIP) install --require-hashes -r
 EDITABLE := $(PIP) install --no-build-isolation --no-deps --editable .
 ARGS ?=
 
-.PHONY: help run test lint types check bench lock docs clean
+.PHONY: help run test lint types check bench bench-restart lock docs clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 run: .cache/run ## Start the agent with a demo Node app, live
 	@echo "Look in another terminal:  curl http://127.0.0.1:9797/healthz    curl http://127.0.0.1:9797/metrics"
@@ -34,6 +34,9 @@ lint: .cache/dev ## Check style, types and layers
 
 bench: .cache/dev .cache/nodes .cache/bench-parts ## Measure costs side by side and print the tables
 	@for script in app_cost agent_cost scrape; do PYTHONPATH=tests $(BIN)/python benchmarks/$$script.py; done
+
+bench-restart: .cache/dev .cache/nodes .cache/parts ## Measure restarts side by side with PM2's and print the table
+	@PYTHONPATH=tests $(BIN)/python benchmarks/restart.py $(ARGS)
 
 docs: .cache/dev ## Write the generated reference pages again
 	$(BIN)/python -m heapwarden.settings.reference > docs/configuration.md
