@@ -37,6 +37,10 @@ HISTORY = (
         *(WALL + 4, EventKind.EXIT, "cgroup_oom", "ended, cgroup_oom: oom_kill 0 → 1", "worker", "12", 77, ""),
         {"rss": 512 * 2**20, "exit_code": 137, "limit_in_seconds": 0.25, "nearer": "container"},
     ),
+    Event(
+        *(WALL + 4, EventKind.HEALTH, "unhealthy", "unhealthy", "worker", "12", 77, ""),
+        {"rss": 512 * 2**20, "exit_code": 137, "limit_in_seconds": 0.25, "nearer": "container"},
+    ),
 )
 
 
@@ -90,13 +94,37 @@ def test_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "2026-09-21 19:43:21  held     api/0      budget      budget spent",
         "2026-09-21 19:43:22  restart  api/0      drain       is to be drained",
         "                     because RSS is 231 MiB, max_memory 200 MiB (max_memory)",
-        "                     rss 231.0 MiB, heap 50.0%, limit unknown",
+        "                     rss 231 MiB",
         "2026-09-21 19:43:23  restart  api/0      terminate   was asked to end",
+        "                     rss 231 MiB, heap 50.0%, limit unknown",
         "2026-09-21 19:43:24  exit     worker/12  cgroup_oom  ended, cgroup_oom: oom_kill 0 → 1",
-        "                     rss 512.0 MiB, exit code 137, limit in 0.2 s, nearer container",
+        "                     rss 512 MiB, exit code 137, limit in 0.2 s, nearer container",
+        "2026-09-21 19:43:24  health   worker/12  unhealthy   unhealthy",
         "2026-09-21 19:43:25  restart  api/0      successor   draining",
-        "                     rss 231.0 MiB",
+        "                     rss 231 MiB",
     ]
+
+
+def test_figures_have_units() -> None:
+    """Bytes, seconds and ratios by their names; what is used of a limit, with the limit."""
+    figures = {
+        "rss": 99 * 2**20,
+        "heap_used": 1_500 * 2**20,
+        "heap_limit": 4_096 * 2**20,
+        "container_limit": 2**30,
+        "pressure": 0.375,
+        "limit_in_seconds": 7_300.0,
+        "grace_seconds": 1.25,
+        "oom_kills": 12_345,
+        "load": 0.5,
+        "nearer": "heap",
+        "heap_live": None,
+    }
+    (_, line) = as_table([Entry(an_event(figures=figures))], colour=False)
+    assert line.strip() == (
+        "rss 99.0 MiB, heap 1,500 of 4,096 MiB, container limit 1,024 MiB, pressure 37.5%, limit in 2 h, grace 1.2 s, "
+        "oom kills 12,345, load 0.5, nearer heap, heap live unknown"
+    )
 
 
 def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -120,9 +148,9 @@ def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "whats"),
     [
-        pytest.param(["--process", "worker"], ["cgroup_oom"], id="process"),
+        pytest.param(["--process", "worker"], ["cgroup_oom", "unhealthy"], id="process"),
         pytest.param(["--kind", "held", "--kind", "exit"], ["budget", "cgroup_oom"], id="kinds"),
-        pytest.param(["--limit", "2"], ["terminate", "cgroup_oom"], id="limit"),
+        pytest.param(["--limit", "2"], ["cgroup_oom", "unhealthy"], id="limit"),
         pytest.param(["--process", "none"], [], id="nothing"),
     ],
 )
@@ -160,7 +188,7 @@ def test_the_settings_name_the_folder(
     assert history("--config", settings, "--limit", "1") == 0
     monkeypatch.setenv("HEAPWARDEN_CONFIG", str(settings))
     assert history("--limit", "1") == 0
-    assert capsys.readouterr().out.count("cgroup_oom  ended") == 2
+    assert capsys.readouterr().out.count("worker/12  unhealthy") == 2
 
 
 @pytest.mark.parametrize("by", ["--state-dir", "--config"])

@@ -91,7 +91,7 @@ def an_event(what: str = "drain", **changes: Any) -> Event:
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 texts = st.text(max_size=20)
-figures = st.dictionaries(texts, st.none() | texts | finite | st.integers(-(2**63), 2**63 - 1), max_size=4)
+figures = st.dictionaries(texts, st.none() | texts | finite | st.integers(1 - 2**63, 2**63 - 1), max_size=4)
 hooks = st.builds(Hook, st.lists(texts, max_size=3).map(tuple), texts, finite)
 plans = st.builds(
     Plan,

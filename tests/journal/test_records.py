@@ -58,6 +58,7 @@ def test_fields_that_an_older_agent_did_not_write_take_their_defaults() -> None:
         pytest.param(("process", "pid"), 0, id="pid 0 without a namespace"),
         pytest.param(("process", "pid"), -1, id="pid of every process"),
         pytest.param(("process", "pid"), 2**22 + 1, id="pid above the kernel's"),
+        pytest.param(("process", "start"), 2**63, id="start beyond 64 bits"),
         pytest.param(("process", "start"), -5, id="start before boot"),
         pytest.param(("stage",), "explode", id="stage that is none"),
         pytest.param(("stage",), None, id="no stage"),

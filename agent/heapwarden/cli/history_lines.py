@@ -21,6 +21,9 @@ _OTHERWISE = YELLOW
 _BYTES = frozenset(
     ("rss", "tree_rss", "heap_used", "heap_live", "heap_limit", "external", "container", "container_limit")
 )
+_LIMITS = {"heap_used": "heap_limit", "container": "container_limit"}
+_MANY = 100
+"""From here on, decimals say nothing."""
 _RATIOS = frozenset(("pressure",))
 _WIDEST_NAME = 32
 _INDENT = " " * 21
@@ -54,11 +57,12 @@ def _object(entry: Entry) -> dict[str, Any]:
 
 
 def as_table(entries: Sequence[Entry], *, colour: bool) -> Iterator[str]:
-    """Local time, kind, process/worker, what, text; below it why, once a restart, and the figures."""
+    """Local time, kind, process/worker, what, text; below it why, once a restart, and figures where they are new."""
     names = [_name(entry.event) for entry in entries]
     name_width = max((len(name) for name in names), default=0)
     what_width = max((len(shown(entry.event.what)) for entry in entries), default=0)
-    told: set[str] = set()
+    explained: set[str] = set()
+    figures_before: dict[str, Mapping[str, Figure]] = {}
     for entry, name in zip(entries, names, strict=True):
         event = entry.event
         what = shown(event.what).ljust(what_width)
@@ -66,26 +70,39 @@ def as_table(entries: Sequence[Entry], *, colour: bool) -> Iterator[str]:
             what = f"{_COLOURS.get(event.kind, {}).get(event.what, _OTHERWISE)}{what}{PLAIN}"
         line = f"{_local(event.wall)}  {event.kind:7}  {name.ljust(name_width)}  {what}  {shown(event.text)}"
         yield line.rstrip()
-        for detail in _details(entry, told):
+        details = [*_why(entry, explained)]
+        figures = event.figures or (entry.restart.figures if entry.restart else {})
+        if figures and figures != figures_before.get(name):
+            details.append(", ".join(_figures(figures)))
+            figures_before[name] = figures
+        for detail in details:
             yield f"{_INDENT}{DIM}{detail}{PLAIN}" if colour else f"{_INDENT}{detail}"
 
 
-def _details(entry: Entry, told: set[str]) -> Iterator[str]:
-    event, restart = entry.event, entry.restart
-    figures = dict(event.figures)
-    if restart is not None and restart.id not in told:
-        told.add(restart.id)
-        figures = {**restart.figures, **figures}
-        if restart.trigger.text not in event.text:
+def _why(entry: Entry, explained: set[str]) -> Iterator[str]:
+    """Why it is restarted, beside the first event of a restart that is listed, unless that says it."""
+    restart = entry.restart
+    if restart is not None and restart.id not in explained:
+        explained.add(restart.id)
+        if restart.trigger.text not in entry.event.text:
             yield f"because {shown(restart.trigger.text)} ({restart.trigger.reason})"
-    if figures:
-        yield ", ".join(_figures(figures))
 
 
 def _figures(figures: Mapping[str, Figure]) -> Iterator[str]:
+    """Each with its unit; what is used of a limit together with the limit."""
+    told_before: set[str] = set()
     for key, value in figures.items():
-        words = shown(key).removesuffix("_bytes").removesuffix("_seconds").removesuffix("_ratio").replace("_", " ")
-        yield f"{words} {_in_unit(key, value)}"
+        limit_key = _LIMITS.get(key, "")
+        limit = figures.get(limit_key)
+        if isinstance(value, int) and isinstance(limit, int):
+            told_before.add(limit_key)
+            yield f"{_words(key.removesuffix('_used'))} {_mebibytes(value)} of {_mebibytes(limit)} MiB"
+        elif key not in told_before:
+            yield f"{_words(key)} {_in_unit(key, value)}"
+
+
+def _words(key: str) -> str:
+    return shown(key).removesuffix("_bytes").removesuffix("_seconds").removesuffix("_ratio").replace("_", " ")
 
 
 def _in_unit(key: str, value: Figure) -> str:
@@ -94,12 +111,24 @@ def _in_unit(key: str, value: Figure) -> str:
     if isinstance(value, str):
         return shown(value)
     if key in _BYTES or key.endswith("_bytes"):
-        return f"{value / 2**20:,.1f} MiB"
+        return f"{_mebibytes(value)} MiB"
     if key in _RATIOS or key.endswith("_ratio"):
         return f"{value:.1%}"
     if key.endswith("_seconds"):
-        return f"{value:,.1f} s"
+        return _span(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
+def _mebibytes(count: float) -> str:
+    mebibytes = count / 2**20
+    return f"{mebibytes:,.0f}" if mebibytes >= _MANY else f"{mebibytes:.1f}"
+
+
+def _span(seconds: float) -> str:
+    for unit, length in (("d", 86_400.0), ("h", 3_600.0), ("min", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.0f} {unit}"
+    return f"{seconds:.1f} s"
 
 
 def _name(event: Event) -> str:

@@ -11,6 +11,9 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
+_MOST = 2**63 - 1
+"""As in other readers of JSON; no integer here means anything beyond."""
+
 
 class MisfitError(ValueError):
     """What was read is not what was wanted. Never leaves this package."""
@@ -98,7 +101,7 @@ def _hints(kind: Any) -> dict[str, Any]:
 
 
 def _scalar(kind: Any, value: Any) -> Any:
-    if type(value) is kind and not _is_endless(value):
+    if type(value) is kind and not _is_endless(value) and not (kind is int and abs(value) > _MOST):
         return value
     try:
         if kind is float and type(value) is int:
