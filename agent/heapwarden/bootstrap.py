@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from heapwarden import __version__
+from heapwarden.actuators import own
 from heapwarden.actuators.choose import actuators
 from heapwarden.actuators.hooks import run_hook
 from heapwarden.domain.errors import SettingsError
@@ -101,6 +102,7 @@ class Agent:
             clock=self._clock,
         )
         self._restarts = Restarts(tools, default_method=default_method, boot=_boot_id())
+        self._watch.ignores = _is_ours
         self._watch.on_drained = self._restarts.drained
         cgroups = CgroupSource(PROC)
         self._statuses = PidfdExitStatuses(self._watch.ended, PROC)
@@ -240,6 +242,12 @@ class Agent:
     def _configure_reporters(self) -> None:
         interval, profiler = self._settings.sample_interval_seconds, self._settings.gc_profiler
         self._reporters.configure(interval_seconds=interval, gc_profiler=profiler)
+
+
+def _is_ours(process: Process) -> bool:
+    """Whether it is a program that the agent runs, a hook or PM2's own command, or below one."""
+    ours = own.pids()
+    return bool(ours) and not ours.isdisjoint((process.id.pid, *(above.pid for above in process.ancestors)))
 
 
 def _boot_id() -> str:

@@ -2,13 +2,14 @@
 
 import json
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fakes.conditions import wait_for
-from fakes.machine import DEMO, HEAPWARDEN, AgentHandle, agent, node, program, reporting
+from fakes.machine import APPS, DEMO, HEAPWARDEN, AgentHandle, agent, node, program, reporting
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make PID namespaces")
 
@@ -53,3 +54,21 @@ def test_apps_that_the_agent_can_not_see_report_all_the_same(tmp_path: Path) -> 
             one.signal(9)
             one.wait()
             wait_for(lambda: len(hidden.processes()) == 1, 60)
+
+
+def test_an_app_that_the_agent_can_not_see_is_restarted_by_its_own_reporter(tmp_path: Path) -> None:
+    """No pid to signal: the reporter raises SIGTERM in its process, by Node's own figure of resident memory."""
+    socket, config = tmp_path / "agent.sock", tmp_path / "heapwarden.yaml"
+    rules = "max_memory: {above: 200M, for: 0s}, min_uptime: 0s, drain: 0s, cooldown: 10m"
+    config.write_text(f"state_dir: {tmp_path}/state\ndefaults: {{restart: {{{rules}}}}}\n")
+    options = ("--config", config, "--socket", socket, "--listen", "127.0.0.1:0", "--log-format", "json")
+    with program((*UNSHARE, *HEAPWARDEN, "watch", *options)) as started:
+        started.line('"port":')
+        again = ("sh", "-c", 'while :; do "$@" & wait $!; done', "sh", node(22), APPS / "restartable.cjs")
+        with program(again, reporting(socket, FILL_MB="210"), start_new_session=True) as loop:
+            try:
+                loop.line("SIGTERM", 60)
+                started.line("restartable/0: restarted:", 90)
+                started.line("asked to end by reporter")
+            finally:
+                os.killpg(loop.pid, signal.SIGKILL)

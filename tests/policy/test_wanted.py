@@ -11,7 +11,7 @@ from fakes.figures import MIB
 from heapwarden.analysis.pressure import pressure
 from heapwarden.domain.findings import Findings
 from heapwarden.domain.health import HealthState, Verdict
-from heapwarden.domain.identity import Name
+from heapwarden.domain.identity import Name, ProcessId
 from heapwarden.domain.restart import Plan, RestartReason, Trigger
 from heapwarden.domain.sample import KernelFigures, Sample, TreeFigures
 from heapwarden.domain.snapshot import Watched
@@ -47,6 +47,16 @@ def test_resident_memory_at_the_limit_trips_and_below_does_not() -> None:
     container = replace(_resident(260), container=figures.sample(container=(300, 500)).container)
     assert _once(share, _watched(container)) is RestartReason.MAX_MEMORY
     assert _once(share, _watched(replace(container, container=None))) is None
+
+
+def test_node_is_believed_where_the_kernel_can_not_be_asked() -> None:
+    """Of a hidden process, what the reporter says; of one that can be seen, never that."""
+    rules = RestartRules(max_memory=MemoryRule(200 * MIB, 0.0))
+    heap = figures.heap(replace(figures.isolate(taken_at=NOW), process_rss_bytes=210 * MIB))
+    hidden = Sample(ProcessId(0, 5_000, "pid:[1]/7@0"), NOW, heap=heap)
+    assert _once(rules, _watched(hidden)) is RestartReason.MAX_MEMORY
+    assert _once(rules, _watched(replace(hidden, process=ProcessId(100, 5_000)))) is None
+    assert _once(rules, _watched(replace(_resident(190), heap=heap))) is None
 
 
 def test_children_count_where_the_rule_says_so() -> None:

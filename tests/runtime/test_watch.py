@@ -64,6 +64,16 @@ def test_workers_keep_their_slots_and_a_successor_takes_the_free_one() -> None:
     assert world.names() == [("server", "0", 100), ("server", "1", 200), ("server", "2", 102), ("server", "3", 103)]
 
 
+def test_what_is_to_be_ignored_is_not_admitted() -> None:
+    """Neither by a scan nor by what it reports."""
+    world = World(None, figures.process(pid=100), figures.process(pid=101))
+    world.watch.ignores = lambda process: process.id.pid == 101
+    world.scan()
+    world.watch.heap_figures(figures.process(pid=101), figures.heap(figures.isolate()))
+    assert not world.watch.wants(figures.process(pid=101))
+    assert [pid for _, _, pid in world.names()] == [100]
+
+
 def test_a_pid_that_is_used_again_is_another_process() -> None:
     """Same pid, later start: nothing of the old one's figures is left."""
     world = World(None, figures.process(start=1))

@@ -89,6 +89,8 @@ class Isolate:
     live_bytes: int | None = None
     """Used right after the last mark-compact; None before the first."""
     loop: LoopDelay | None = None
+    process_rss_bytes: int | None = None
+    """Resident memory of the whole process by Node's word; the kernel's counts wherever the process can be seen."""
 
     @property
     def is_main(self) -> bool:

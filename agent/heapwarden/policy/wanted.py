@@ -68,16 +68,23 @@ def _over(rules: RestartRules, watched: Watched, fresh: float, now: float) -> It
 
 
 def _memory(rules: RestartRules, sample: Sample, fresh: float) -> Iterator[_Over]:
-    rule = rules.max_memory
-    if rule is None or _taken(sample.kernel) < fresh or sample.kernel is None:
+    rule, resident, whose = rules.max_memory, _resident_bytes(sample, fresh), "RSS"
+    if rule is None or resident is None:
         return
     limit = _limit_bytes(rule, sample, fresh)
-    resident, whose = sample.kernel.rss_bytes, "RSS"
     if rules.tree and sample.tree is not None and _taken(sample.tree) >= fresh:
         resident, whose = sample.tree.rss_bytes, f"RSS of {sample.tree.processes} processes together"
     if limit is not None and resident >= limit:
         text = f"{whose} is {resident / 2**20:.0f} MiB, max_memory {limit / 2**20:.0f} MiB"
         yield _Over(RestartReason.MAX_MEMORY, text, rule.hold_seconds)
+
+
+def _resident_bytes(sample: Sample, fresh: float) -> int | None:
+    """The kernel's figure; Node's own of a process in a PID namespace that can't be seen into."""
+    if sample.process.visible:
+        return sample.kernel.rss_bytes if sample.kernel is not None and sample.kernel.taken_at >= fresh else None
+    main = sample.heap.main if sample.heap else None
+    return main.process_rss_bytes if main is not None and main.taken_at >= fresh else None
 
 
 def _limit_bytes(rule: MemoryRule, sample: Sample, fresh: float) -> int | None:

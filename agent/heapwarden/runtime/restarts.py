@@ -217,7 +217,7 @@ class Restarts:
         except Exception:  # the edge of the task: said, and the process goes on serving
             log.exception("restart %s failed", course.restart.id)
             course.restart = replace(course.restart, outcome=Outcome.FAILED, ended_wall=self._clock.wall())
-        if course.restart.outcome is not Outcome.CANCELLED:
+        if course.restart.outcome in (Outcome.DONE, Outcome.NO_SUCCESSOR):
             self._count(course.restart)
         self._past.add(course.restart)
         del self._courses[id_], self._tasks[id_]

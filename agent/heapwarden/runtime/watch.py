@@ -13,7 +13,7 @@ from heapwarden.domain.identity import Process, ProcessId, Role
 from heapwarden.domain.sample import HeapFigures, Reading, Sample
 from heapwarden.domain.snapshot import Held, Ledger, Snapshot, Watched
 from heapwarden.policy.judge import HealthMemory
-from heapwarden.policy.matching import Watchlist
+from heapwarden.policy.matching import ProcessRule, Watchlist
 from heapwarden.policy.restart import RestartRules
 from heapwarden.ports import Clock, Discovery
 from heapwarden.runtime.record import Phase, Record, UnderWay, Wanted
@@ -29,6 +29,8 @@ class Watch:
         """Nothing is watched yet."""
         self.on_change: Callable[[], None] = lambda: None
         """Called when something was marked between ticks and wants judging soon."""
+        self.ignores: Callable[[Process], bool] = lambda _process: False
+        """Whether a process is none of the apps, whatever it looks like: a Node program that the agent itself runs."""
         self.on_admitted: Callable[[Process], None] = lambda _process: None
         """Called for each process that is watched from now on."""
         self.on_ended: Callable[[Watched], None] = lambda _watched: None
@@ -63,7 +65,7 @@ class Watch:
 
     def wants(self, process: Process) -> bool:
         """Whether this process is watched."""
-        return process.role is Role.APP and self._watchlist.rule_for(process) is not None
+        return self._rule_for(process) is not None
 
     def found(self, processes: Sequence[Process]) -> None:
         """All processes under /proc: new ones are admitted, those that are missing have ended."""
@@ -193,7 +195,7 @@ class Watch:
         record = self._records.get(process.id)
         if record is not None:
             return record
-        rule = self._watchlist.rule_for(process) if process.role is Role.APP else None
+        rule = self._rule_for(process)
         if rule is None:
             return None
         name = self._roster.admit(process, rule.name or process.script)
@@ -209,6 +211,11 @@ class Watch:
         log.info("watching %s/%s", name.process, name.worker, extra={"pid": process.id.pid})
         self.on_admitted(process)
         return record
+
+    def _rule_for(self, process: Process) -> ProcessRule | None:
+        if process.role is not Role.APP or self.ignores(process):
+            return None
+        return self._watchlist.rule_for(process)
 
     def _bury_unconnected(self) -> None:
         """Free the slots of the dead: a successor is often faster than a scan. Who has a connection lives."""

@@ -123,6 +123,7 @@ def decode_sample(frame: Mapping[str, Any], hello: Hello, taken_at: float) -> Is
         gc=_collections(_object(frame, "gc")),
         live_bytes=None if live is None else _whole(frame, "live"),
         loop=None if frame.get("loop") is None else _loop(_object(frame, "loop")),
+        process_rss_bytes=_whole(memory, "rss"),
     )
 
 
