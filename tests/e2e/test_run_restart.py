@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import psutil
 import pytest
@@ -258,32 +259,49 @@ def test_as_pid_one_it_buries_orphans_between_two_lives(tmp_path: Path) -> None:
     assert (tmp_path / "lives").read_text() == "xx"
 
 
-RULES = "{max_memory: {above: 200M, for: 0s}, min_uptime: 0s, drain: 0s, budget: {restarts: 1, per: 1h}}"
+TOKEN = "a-token-of-this-test"  # noqa: S105  it opens nothing else
+RULE = "{max_memory: {above: 100M, for: 0s}, min_uptime: 0s, drain: 0s, budget: {restarts: 1, per: 1h}}"
 
 
-@pytest.mark.parametrize("through_npm", [False, True], ids=["node", "npm"])
-def test_a_memory_restart_starts_it_again_under_never_too(tmp_path: Path, through_npm: bool) -> None:
-    """At once, on the same port, with the agent up; an end of its own thereafter is the end."""
-    (tmp_path / "heapwarden.yaml").write_text(f"defaults: {{restart: {RULES}}}")
-    app = (NODE, APPS / "restartable.cjs")
-    if through_npm:
-        scripts = {"start": f"{app[0]} {app[1]}"}
-        (tmp_path / "package.json").write_text(json.dumps({"name": "x", "scripts": scripts}))
-    environment = {
-        **os.environ,
-        "FILL_MB": "210",
-        "PORT": str(free_port()),
-        "HEAPWARDEN_CONFIG": str(tmp_path / "heapwarden.yaml"),
-    }
-    command = under(None, tmp_path, *(("npm", "start") if through_npm else app))
-    with program(command, environment, cwd=tmp_path) as started:
+def test_a_memory_restart_starts_it_again_under_never_too(tmp_path: Path) -> None:
+    """At once, with the agent up; an end of its own thereafter is the end."""
+    (tmp_path / "heapwarden.yaml").write_text(f"defaults: {{restart: {RULE}}}")
+    environment = {"LEAK_MB_PER_S": "20"}
+    with _restartable(tmp_path, environment, NODE, APPS / "restartable.cjs") as started:
         first = int(started.line("listening ").split()[1])
-        started.line("again (2nd time) after its restart by Heapwarden", 60)
-        (second,) = wait_for(lambda: [pid for pid in _listening(started) if pid != first], 60)
-        assert f"SIGTERM {first}" in "".join(started.out)
-        wait_for(lambda: _watched(_url(started)) == [second])
-        os.kill(second, signal.SIGKILL)
-        assert started.wait(60) == 137
+        _ends_of_itself_after_a_restart(started, first)
+
+
+def test_a_requested_restart_starts_npm_again_under_never_too(tmp_path: Path) -> None:
+    """The app is asked to end, npm ends with it, and both come back."""
+    (tmp_path / "heapwarden.yaml").write_text(f"api: {{token: {TOKEN}}}\ndefaults: {{restart: {{drain: 0s}}}}")
+    scripts = {"start": f"{NODE} {APPS / 'restartable.cjs'}"}
+    (tmp_path / "package.json").write_text(json.dumps({"name": "x", "scripts": scripts}))
+    with _restartable(tmp_path, {}, "npm", "start") as started:
+        first = int(started.line("listening ").split()[1])
+        wait_for(lambda: _watched(_url(started)) == [first])
+        bearer = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+        request = Request(f"{_url(started)}/processes/restartable/restart", b"{}", bearer)  # noqa: S310  loopback
+        with urlopen(request, timeout=60) as answer:  # noqa: S310  as above
+            assert answer.status == 202
+        _ends_of_itself_after_a_restart(started, first)
+
+
+@contextmanager
+def _restartable(folder: Path, environment: dict[str, str], *command: str | Path) -> Iterator[Program]:
+    """A command under the default policy, with the settings and a port that it always has."""
+    more = {"PORT": str(free_port()), "HEAPWARDEN_CONFIG": str(folder / "heapwarden.yaml"), **environment}
+    with program(under(None, folder, *command), {**os.environ, **more}, cwd=folder) as started:
+        yield started
+
+
+def _ends_of_itself_after_a_restart(started: Program, first: int) -> None:
+    started.line("again (2nd time) after its restart by Heapwarden", 60)
+    (second,) = wait_for(lambda: [pid for pid in _listening(started) if pid != first], 60)
+    assert f"SIGTERM {first}" in "".join(started.out)
+    wait_for(lambda: _watched(_url(started)) == [second], 60)
+    os.kill(second, signal.SIGKILL)
+    assert started.wait(60) == 137
     assert not said(started, "again in ")
     assert not said(started, "3rd time")
 
