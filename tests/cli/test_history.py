@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from fakes import journalled
 from fakes.journalled import WALL, a_restart, an_event, be_patient, journal_in
+from heapwarden.cli import history as history_command
 from heapwarden.cli import main
 from heapwarden.cli.history_lines import as_json, as_table
 from heapwarden.domain.event import Event, EventKind
@@ -189,6 +190,18 @@ def test_the_settings_name_the_folder(
     monkeypatch.setenv("HEAPWARDEN_CONFIG", str(settings))
     assert history("--limit", "1") == 0
     assert capsys.readouterr().out.count("worker/12  unhealthy") == 2
+
+
+def test_a_users_own_journal_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where `heapwarden run` kept it because it could not write to the usual folder; never in place of that one's."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home"))
+    usual, own = tmp_path / "usual", tmp_path / "home" / "heapwarden"
+    assert history_command._own(usual, usual) is None
+    journal(own)
+    assert history_command._own(usual, usual) == own
+    assert history_command._own(tmp_path / "named", usual) is None
+    journal(usual)
+    assert history_command._own(usual, usual) is None
 
 
 @pytest.mark.parametrize("by", ["--state-dir", "--config"])

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heapwarden.cli.logs import shown
+from heapwarden.cli.options import own_state_dir
 from heapwarden.domain.errors import JournalError
 from heapwarden.domain.event import EventKind
 from heapwarden.settings import default_path, load, parse_duration
+from heapwarden.settings.model import Settings
 
 if TYPE_CHECKING:
     from heapwarden.journal.reading import Page
@@ -97,7 +99,19 @@ def _folder(parsed: argparse.Namespace) -> tuple[Path, str]:
         return parsed.state_dir, "what --state-dir says"
     file = parsed.config or default_path(os.environ)
     folder = load(file, os.environ).state_dir
+    if own := _own(folder, Settings().state_dir):
+        return own, "where `heapwarden run` keeps it for you"
     return folder, f"`state_dir` of {file}" if file else "the built-in `state_dir`"
+
+
+def _own(folder: Path, usual: Path) -> Path | None:
+    """This user's own folder, if `heapwarden run` could not write to the usual one and has kept a journal there."""
+    from heapwarden.journal import FILE_NAME  # noqa: PLC0415  as above
+
+    own = own_state_dir(os.environ)
+    if own is None or folder != usual or (folder / FILE_NAME).exists():
+        return None
+    return own if (own / FILE_NAME).exists() else None
 
 
 def _notes(page: "Page", limit: int) -> list[str]:

@@ -62,11 +62,17 @@ def with_writable_state(settings: Settings, environment: Mapping[str, str]) -> S
     usual = Settings().state_dir
     if settings.state_dir != usual or os.geteuid() == 0 or os.access(_nearest(usual), os.W_OK | os.X_OK):
         return settings
+    own = own_state_dir(environment)
+    return settings if own is None else replace(settings, state_dir=own)
+
+
+def own_state_dir(environment: Mapping[str, str]) -> Path | None:
+    """The user's own folder for state; None for a user without a home, as containers have them."""
     try:
         home = Path(environment.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    except RuntimeError:  # a user without a home, as containers have them
-        return settings
-    return replace(settings, state_dir=home / "heapwarden") if home.is_absolute() else settings
+    except RuntimeError:
+        return None
+    return home / "heapwarden" if home.is_absolute() else None
 
 
 def log_interval_seconds(options: argparse.Namespace) -> float:
