@@ -43,7 +43,9 @@ class Reader:
         """The command with ports and socket of this reader's own."""
         own = command.replace(f":{AGENT_PORT}", f":{self.agent_port}").replace(f":{DEMO_PORT}", f":{self.demo_port}")
         own = own.replace(SOCKET, str(self.folder / "agent.sock"))
-        return re.sub(r"^heapwarden (run|watch)", rf"heapwarden \1 --listen 127.0.0.1:{self.agent_port}", own)
+        state = f"--state-dir {self.folder}/state"
+        own = re.sub(r"^heapwarden (run|watch)", rf"heapwarden \1 --listen 127.0.0.1:{self.agent_port} {state}", own)
+        return own.replace("heapwarden history", f"heapwarden history {state}")
 
     def shell(self) -> dict[str, str]:
         """The environment that commands are typed in."""
@@ -165,6 +167,28 @@ def check_config(reader: Reader, command: str) -> None:
     assert "config/heapwarden.yaml: right" in reader.run(command)
 
 
+def run_limited(reader: Reader, command: str) -> None:
+    """As before, with rules for restarts."""
+    run_demo(reader, command)
+
+
+def ask_while_drained(reader: Reader, command: str) -> None:
+    """503 with the reason, and then a new process that is healthy."""
+    before = reader.figure("pid")
+    wait_for(lambda: reader.get("/healthz/server").status == 503, 60)
+    body = json.loads(reader.run(command))
+    assert "max_memory 200 MiB" in " ".join(body["reasons"])
+    wait_for(lambda: (now := reader.get("/healthz/server")).status == 200 and now.json["status"] == "healthy", 60)
+    assert reader.figure("pid") != before
+
+
+def history(reader: Reader, command: str) -> None:
+    """Each stage, and the end that it led to."""
+    told = wait_for(lambda: (said := reader.run(command)) and "done" in said and said, every=0.5)
+    for what in ("drain", "terminate", "successor", "memory_restart", "max_memory 200 MiB"):
+        assert what in told
+
+
 def pip_install(_: Reader, command: str) -> None:
     """What would be installed, with the extra; nothing is fetched or changed."""
     words = shlex.split(command)[1:]
@@ -209,6 +233,9 @@ STEPS: dict[str, Callable[[Reader, str], None]] = {
     f"heapwarden reporter install ./heapwarden-reporter --socket {SOCKET}": install,
     f"heapwarden watch --socket {SOCKET}": watch,
     "heapwarden check-config config/heapwarden.yaml": check_config,
+    "heapwarden run --config config/examples/restart.yaml -- node config/examples/demo/server.js": run_limited,
+    "curl http://127.0.0.1:9797/healthz/server": ask_while_drained,
+    "heapwarden history": history,
 }
 
 
