@@ -33,6 +33,7 @@ from heapwarden.runtime.clock import SystemClock
 from heapwarden.runtime.course import Tools
 from heapwarden.runtime.exits import Exits, Witnesses
 from heapwarden.runtime.health_log import HealthLog
+from heapwarden.runtime.pressure import PressureLevels
 from heapwarden.runtime.requests import Requests
 from heapwarden.runtime.restarts import Restarts
 from heapwarden.runtime.soon import Soon
@@ -111,6 +112,8 @@ class Agent:
         self._watch.on_admitted = self._statuses.keep
         self._watch.on_ended = self._exits.ended
         self._watch.on_published.append(HealthLog(self._journal).published)
+        self._pressure = PressureLevels(self._reporters)
+        self._watch.on_published.append(self._pressure.published)
         self._watch.ledger = lambda: Ledger(self._restarts.counts, self._exits.counts)
         self._ticker = Ticker(
             self._watch,
@@ -217,7 +220,8 @@ class Agent:
                 self._journal.append,
                 lambda: self._watch.snapshot,
                 self._clock,
-            ),
+                level=self._pressure.level,
+        ),
         )
 
     def _token(self) -> str | None:

@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse, Response
 
 from heapwarden import __version__
 from heapwarden.domain.snapshot import Snapshot
-from heapwarden.web import health, landing
+from heapwarden.web import health, landing, pressure
 from heapwarden.web.gate import OFF
 from heapwarden.web.health import Answer
 from heapwarden.web.listing import listing
@@ -29,13 +29,15 @@ def create_app(
     metrics: Metrics,
     prom_client_metrics: Metrics,
     operations: Operations | None = None,
+    level: pressure.Level = lambda _process: None,
 ) -> FastAPI:
     """All endpoints over the newest ``snapshot``; ``monotonic`` is the clock that its times were read from.
 
-    Without ``operations`` nothing can be asked for that would change anything.
+    Without ``operations`` nothing can be asked for that would change anything. ``level`` knows the level of pressure
+    that each process is told.
     """
     app = FastAPI(title="Heapwarden", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
-    site = _Site(snapshot, monotonic, options, metrics, prom_client_metrics, operations)
+    site = _Site(snapshot, monotonic, options, metrics, prom_client_metrics, operations, level)
     _get(app, "/", site.index)
     _get(app, "/healthz", site.healthz)
     _get(app, "/healthz/{process}", site.healthz_of_one)
@@ -45,6 +47,8 @@ def create_app(
     _get(app, "/metrics/prom-client", site.prom_client)
     _get(app, "/processes", site.processes)
     _get(app, "/processes/{process}", site.processes_of_one)
+    _get(app, "/pressure", site.pressure)
+    _get(app, "/pressure/{process}", site.pressure_of_one)
     for verb, endpoint in (("restart", site.restart), ("drain", site.drain), ("undrain", site.undrain)):
         app.add_api_route(f"/processes/{{process}}/{verb}", endpoint, methods=["POST"], response_model=None)
     app.add_exception_handler(HTTPException, _refused)
@@ -67,6 +71,7 @@ class _Site:
     metrics: Metrics
     prom_client_metrics: Metrics
     operations: Operations | None
+    level: pressure.Level
     turns: Turns = field(default_factory=Turns)
 
     async def healthz(self) -> Response:
@@ -107,6 +112,14 @@ class _Site:
         if not found:
             return answer(health.unknown_name(process, snapshot, self.options()))
         return self._paged(request, listing(snapshot, found, self.monotonic()))
+
+    async def pressure(self) -> Response:
+        """How near the worst process is to its nearer limit: the level that it is told itself."""
+        return answer(pressure.of_all(self.snapshot(), self.level))
+
+    async def pressure_of_one(self, process: str) -> Response:
+        """The same for the processes of one name: 200, or 404 for a name that is not known."""
+        return answer(pressure.of_one(process, self.snapshot(), self.options(), self.level))
 
     async def restart(self, request: Request, process: str) -> Response:
         """Restart the processes of one name (`?worker=0`: one of them), one at a time. Needs the token."""
