@@ -220,8 +220,8 @@ class Agent:
                 self._journal.append,
                 lambda: self._watch.snapshot,
                 self._clock,
-                level=self._pressure.level,
-        ),
+            ),
+            level=self._pressure.level,
         )
 
     def _token(self) -> str | None:
