@@ -14,7 +14,7 @@ processes:
     match: {command: leaky}
     restart: {max_memory: 200M, for: 0s, min_uptime: 0s, drain: 5s, grace: 30s}
 """
-"""A second of the default interval is 20 MiB of this leak: on a busy machine, which may be late by as much, too coarse."""
+"""In a second of the default interval this leaks 20 MiB: too coarse for a machine that is busy, and late by as much."""
 
 
 def test_a_fast_leak_costs_no_request(tmp_path: Path) -> None:
