@@ -56,7 +56,20 @@ def test_apps_that_the_agent_can_not_see_report_all_the_same(tmp_path: Path) -> 
             wait_for(lambda: len(hidden.processes()) == 1, 60)
 
 
-def test_an_app_that_the_agent_can_not_see_is_restarted_by_its_own_reporter(tmp_path: Path) -> None:
+FULL = "const held = Buffer.alloc(210 * 1048576, 1); setInterval(() => held[0], 1000)"
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        pytest.param((node(22), APPS / "restartable.cjs"), "SIGTERM", id="a handler"),
+        pytest.param((*UNSHARE, node(22), APPS / "restartable.cjs"), "SIGTERM 1 ", id="PID 1 with a handler"),
+        pytest.param((*UNSHARE, node(22), "-e", FULL), "ended 143", id="PID 1 without, which the kernel shields"),
+    ],
+)
+def test_an_app_that_the_agent_can_not_see_is_restarted_by_its_own_reporter(
+    tmp_path: Path, command: tuple[str | Path, ...], says: str
+) -> None:
     """No pid to signal: the reporter raises SIGTERM in its process, by Node's own figure of resident memory."""
     socket, config = tmp_path / "agent.sock", tmp_path / "heapwarden.yaml"
     rules = "max_memory: {above: 200M, for: 0s}, min_uptime: 0s, drain: 0s, cooldown: 10m"
@@ -64,11 +77,11 @@ def test_an_app_that_the_agent_can_not_see_is_restarted_by_its_own_reporter(tmp_
     options = ("--config", config, "--socket", socket, "--listen", "127.0.0.1:0", "--log-format", "json")
     with program((*UNSHARE, *HEAPWARDEN, "watch", *options)) as started:
         started.line('"port":')
-        again = ("sh", "-c", 'while :; do "$@" & wait $!; done', "sh", node(22), APPS / "restartable.cjs")
+        again = ("sh", "-c", 'while :; do "$@" & wait $!; echo ended $?; done', "sh", *command)
         with program(again, reporting(socket, FILL_MB="210"), start_new_session=True) as loop:
             try:
-                loop.line("SIGTERM", 60)
-                started.line("restartable/0: restarted:", 90)
+                loop.line(says, 60)
+                started.line("/0: restarted:", 90)
                 started.line("asked to end by reporter")
             finally:
                 os.killpg(loop.pid, signal.SIGKILL)

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,9 @@ from fakes.conditions import wait_for
 from fakes.machine import APPS, DEMO, HEAPWARDEN, ROOT, Program, get, node, program
 
 NODE = node(22)
-LOOPBACK = ("--listen", "127.0.0.1:0", "--log-format", "json")
+STATE = tempfile.TemporaryDirectory(prefix="heapwarden-test-")
+"""Removed when the tests are over."""
+LOOPBACK = ("--listen", "127.0.0.1:0", "--log-format", "json", "--state-dir", STATE.name)
 
 
 @contextmanager

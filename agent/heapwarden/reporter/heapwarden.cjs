@@ -560,7 +560,16 @@
     else if (t === 'pressure') hearPressure(message);
     else if (t === 'drain') hearDrain(message);
     else if (t === 'gc') collect();
-    else if (t === 'signal' && SIGNALS.indexOf(message.signal) >= 0) kill.call(process, process.pid, message.signal);
+    else if (t === 'signal' && SIGNALS.indexOf(message.signal) >= 0) raise(message.signal);
+  }
+
+  /** The kernel keeps from PID 1 of a namespace what it does not handle (pid_namespaces(7)): there Node ends itself. */
+  function raise(signal) {
+    const code = 128 + require('os').constants.signals[signal];
+    const shielded = process.pid === 1 && (signal === 'SIGKILL' || listenerCount.call(process, signal) === 0);
+    if (!shielded) kill.call(process, process.pid, signal);
+    else if (signal === 'SIGKILL') process.reallyExit(code);
+    else process.exit(code);
   }
 
   function configure({ v, interval_ms: ms, gc_profiler: wanted, bye }) {
