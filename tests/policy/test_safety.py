@@ -7,11 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.restarts import restart
+from heapwarden.domain.identity import Name
 from heapwarden.domain.restart import Outcome, Restart
 from heapwarden.policy.restart import Budget, Pauses, RestartRules
 from heapwarden.policy.safety import Standing, cooldown_seconds, refusal
 
 NOW = 1_700_000_000.0
+SLOT = restart().name
 RULES = RestartRules(budget=Budget(3, 3_600), pauses=Pauses(60, 900, 3_600))
 
 
@@ -27,7 +29,7 @@ def _code(standing: Standing, rules: RestartRules = RULES, now: float = NOW) -> 
 
 
 def _standing(*past: Restart, uptime: float = 3_600.0, **more: object) -> Standing:
-    return Standing(uptime, past, **{"busy": None, "agent_started_wall": NOW - 10, **more})  # type: ignore[arg-type]  Standing's own
+    return Standing(SLOT, uptime, past, **{"busy": None, "agent_started_wall": NOW - 10, **more})  # type: ignore[arg-type]  Standing's own
 
 
 def test_nothing_stands_against_a_first_restart() -> None:
@@ -51,6 +53,16 @@ def test_the_budget_counts_what_lies_within_its_time() -> None:
     assert _code(_standing(*_past(3_599, 3_000, 1_000))) == "budget"
     assert _code(_standing(*_past(3_601, 3_000, 1_000))) is None
     assert _code(_standing(*_past(3_000, 2_500, 2_000, outcome=Outcome.CANCELLED))) is None
+
+
+def test_each_worker_has_a_budget_and_all_together_the_sum() -> None:
+    """Another slot's restarts count against a process that is alone, as after a rolling reload, and not its sibling."""
+    others = [replace(one, name=Name("api", "1")) for one in _past(3_000, 2_000, 1_000)]
+    assert _code(_standing(*others)) == "budget"
+    assert _code(_standing(*others, namesakes=2)) is None
+    both = [*others, *_past(900, 800), *(replace(one, name=Name("api", "2")) for one in _past(700))]
+    assert _code(_standing(*both, namesakes=2)) == "budget"
+    assert _code(_standing(*both, namesakes=3, uptime=60), replace(RULES, pauses=Pauses(0, 0))) is None
 
 
 def test_dry_runs_have_a_budget_of_their_own() -> None:
@@ -105,7 +117,7 @@ def test_no_sequence_makes_more_restarts_than_the_budget(
     for gap, anew in asked:
         now += gap
         started = now if anew else NOW - per
-        standing = Standing(1.0, made, None, started, trouble)
+        standing = Standing(SLOT, 1.0, made, None, started, journal_trouble=trouble)
         if refusal(rules, standing, now) is None:
             made.append(replace(restart(), wall=now, ended_wall=now, outcome=Outcome.DONE))
     walls = [one.wall for one in made]

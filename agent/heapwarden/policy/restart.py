@@ -36,7 +36,7 @@ class ShareRule:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """At most ``restarts`` in any ``per_seconds``, of all processes of one name."""
+    """At most ``restarts`` in any ``per_seconds``, of each process of a name."""
 
     restarts: int = 3
     per_seconds: float = 3_600.0
@@ -44,7 +44,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Pauses:
-    """Least time between the end of one restart and the next of the same name.
+    """Least time between the end of one restart and the next of the same slot.
 
     ``cooldown_seconds`` after the first, doubled with each further one up to ``most_seconds``, and forgotten once
     ``reset_seconds`` have passed without any.

@@ -1,25 +1,30 @@
 """Whether a restart that is wanted may be made: budget, cooldown, uptime, siblings, and what is not known.
 
-Real restarts and dry runs are counted apart. Both are counted by slot (``process`` and ``worker``): each of four
-cluster workers has a budget of its own, and one at a time keeps the others serving.
+Real restarts and dry runs are counted apart. Each of several processes of one name (cluster workers) has a budget of
+its own, by its slot; all of them together have the sum. A successor that came before its predecessor went (a rolling
+reload) has another slot, and finds nothing refilled.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from heapwarden.domain.identity import Name
 from heapwarden.domain.restart import Outcome, Restart
 from heapwarden.policy.restart import Pauses, RestartRules
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What bears on it at one time. ``past``: restarts of this slot that are over, oldest first."""
+    """What bears on it at one time. ``past``: restarts of this name that are over, oldest first."""
 
+    name: Name
     uptime_seconds: float
     past: Sequence[Restart]
     busy: str | None
     """Which restart of the same name is under way."""
     agent_started_wall: float
+    namesakes: int = 1
+    """Processes of this name that run now, itself included."""
     journal_trouble: str | None = None
     """Why a restart made now could be forgotten."""
     past_incomplete: str | None = None
@@ -41,32 +46,45 @@ def refusal(rules: RestartRules, standing: Standing, now_wall: float) -> Refusal
         return Refusal("min_uptime", f"it is up for {up} only, min_uptime is {least}")
     if standing.busy is not None:
         return Refusal("sibling", f"{standing.busy} is being restarted, one at a time")
-    past = [one for one in standing.past if one.dry_run is rules.dry_run and _spends(one)]
-    return _budget(rules, standing, past, now_wall) or _cooldown(rules.pauses, past, now_wall)
+    named = [one for one in standing.past if one.dry_run is rules.dry_run and _spends(one)]
+    own = named if standing.namesakes <= 1 else [one for one in named if one.name == standing.name]
+    return (
+        _unknown(rules, standing, now_wall)
+        or _budget(rules, standing, own, 1, now_wall)
+        or _budget(rules, standing, named, max(1, standing.namesakes), now_wall)
+        or _cooldown(rules.pauses, own, now_wall)
+    )
 
 
 def _spends(restart: Restart) -> bool:
     return restart.outcome is not Outcome.CANCELLED
 
 
-def _budget(rules: RestartRules, standing: Standing, past: Sequence[Restart], now_wall: float) -> Refusal | None:
-    """Within any ``per``. What might have been forgotten is taken for spent; what would be, for nearly spent."""
+def _unknown(rules: RestartRules, standing: Standing, now_wall: float) -> Refusal | None:
+    """What might have been forgotten is taken for spent."""
+    left = standing.agent_started_wall + rules.budget.per_seconds - now_wall
+    if standing.past_incomplete is None or rules.dry_run or left <= 0:
+        return None
+    text = f"earlier restarts are not known ({standing.past_incomplete}), so the budget counts as spent"
+    return Refusal("journal", f"{text} for another {_span(left)}")
+
+
+def _budget(
+    rules: RestartRules, standing: Standing, past: Sequence[Restart], processes: int, now_wall: float
+) -> Refusal | None:
+    """Within any ``per``, of so many ``processes``. What would be forgotten is taken for nearly spent."""
     budget, per = rules.budget, rules.budget.per_seconds
-    if standing.past_incomplete is not None and not rules.dry_run:
-        left = standing.agent_started_wall + per - now_wall
-        if left > 0:
-            text = f"earlier restarts are not known ({standing.past_incomplete}), so the budget counts as spent"
-            return Refusal("journal", f"{text} for another {_span(left)}")
-    most = 1 if standing.journal_trouble is not None and not rules.dry_run else budget.restarts
+    trouble = standing.journal_trouble if not rules.dry_run else None
+    most = processes * (budget.restarts if trouble is None else 1)
     # A restart dated in the future was made before the clock was set back: it still counts.
     spent = [one for one in past if now_wall - one.wall < per]
     if len(spent) < most:
         return None
+    made = f"{len(spent)} in the last {_span(per)}"
     free_in = _span(max(0.0, min(spent[-most].wall + per - now_wall, per)))
-    if most < budget.restarts:
-        text = f"{len(spent)} in the last {_span(per)}, and no more while {standing.journal_trouble}"
-        return Refusal("journal", f"{text}; next in {free_in}")
-    return Refusal("budget", f"budget spent: {len(spent)} in the last {_span(per)}, {most} allowed; next in {free_in}")
+    if trouble is not None:
+        return Refusal("journal", f"{made}, and no more while {trouble}; next in {free_in}")
+    return Refusal("budget", f"budget spent: {made}, {most} allowed; next in {free_in}")
 
 
 def _cooldown(pauses: Pauses, past: Sequence[Restart], now_wall: float) -> Refusal | None:

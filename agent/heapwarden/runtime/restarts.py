@@ -131,11 +131,14 @@ class Restarts:
 
     def _refused(self, wanted: Wanted) -> Refusal | None:
         watched, rules = wanted.watched, wanted.rules
+        name = watched.name
         standing = Standing(
+            name=name,
             uptime_seconds=self._clock.wall() - watched.process.started_at,
-            past=self._past.of(watched.name),
-            busy=self.busy(watched.name.process),
+            past=self._past.of(name.process),
+            busy=self.busy(name.process),
             agent_started_wall=self._started_wall,
+            namesakes=len(self._watch.snapshot.by_name.get(name.process, ())),
             journal_trouble=self._tools.journal.trouble,
             past_incomplete=self._past_incomplete,
         )

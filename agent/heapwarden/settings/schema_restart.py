@@ -116,11 +116,11 @@ class RestartSection(Section):
     )
     budget: BudgetSection = Field(
         default=BudgetSection(),
-        description="How many restarts are allowed, of all processes of one name.",
+        description="How many restarts are allowed, of each process of a name.",
         examples=["{restarts: 3, per: 1h}"],
     )
     cooldown: Annotated[float | None, kinds.time("0s", "1d")] = key(
-        "Pause after a restart before the next of the same name; doubled with each further one …", "60s"
+        "Pause after a restart before the next of the same process's place; doubled with each further one …", "60s"
     )
     max_cooldown: Annotated[float | None, kinds.time("0s", "1d")] = key("… up to this …", "15m")
     cooldown_reset: Annotated[float | None, kinds.time("0s", "7d")] = key(
