@@ -74,6 +74,23 @@ def test_what_is_to_be_ignored_is_not_admitted() -> None:
     assert [pid for _, _, pid in world.names()] == [100]
 
 
+def test_an_old_scan_does_not_bring_back_the_dead() -> None:
+    """An end that is told while a scan is under way is an end, once."""
+    process = figures.process()
+    world = World(None, process)
+    world.scan()
+    world.published()
+    ended: list[Watched] = []
+    world.watch.on_ended = ended.append
+    scanned = world.discovery.scan()
+    world.discovery.end(process)
+    world.watch.ended(process.id)
+    world.watch.found(scanned)
+    assert world.published() == ()
+    world.scan()
+    assert len(ended) == 1
+
+
 def test_a_pid_that_is_used_again_is_another_process() -> None:
     """Same pid, later start: nothing of the old one's figures is left."""
     world = World(None, figures.process(start=1))

@@ -68,7 +68,10 @@ class Watch:
         return self._rule_for(process) is not None
 
     def found(self, processes: Sequence[Process]) -> None:
-        """All processes under /proc: new ones are admitted, those that are missing have ended."""
+        """All processes under /proc: new ones are admitted, those that are missing have ended.
+
+        The scan was made a moment ago: what has ended since, and was dismissed, must not come back by it.
+        """
         present = {process.id: process for process in processes}
         self._wrappers = {id_: process for id_, process in present.items() if process.role is Role.WRAPPER}
         now = self._clock.monotonic()
@@ -77,7 +80,8 @@ class Watch:
             if ended:
                 self._dismiss(record)
         for process in sorted(processes, key=lambda one: (one.id.start, one.id.pid)):
-            self._admit(process)
+            if process.id in self._records or self._discovery.alive(process.id):
+                self._admit(process)
 
     def read(self, source: str, asked: Iterable[ProcessId], readings: Mapping[ProcessId, Reading] | None) -> None:
         """What a fetched source answered; None when it did not answer in time, and the last figures stay."""
