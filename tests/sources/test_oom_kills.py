@@ -1,6 +1,7 @@
 """Kills for memory: real ones, and which ends they explain."""
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 from fakes.cgroups import MIB, apart, inside, limited, needs_v1
 from fakes.children import Child, child
 from fakes.conditions import wait_for
-from fakes.planting import plant
+from fakes.planting import plant, stat_line
 from heapwarden.domain.identity import Process, ProcessId
 from heapwarden.sources.cgroup import COUNTERS_KEPT_SECONDS, CgroupSource
 from heapwarden.sources.discovery import ProcfsDiscovery
@@ -60,6 +61,26 @@ def test_a_kill_between_two_readings_explains_an_end(planted: Planted) -> None:
     (planted.events.parents[5] / "proc/100/cgroup").unlink()
     assert planted.source.read([planted.process], planted.now) == {}, "a reading that comes in between"
     assert planted.lately() == 1
+
+
+@pytest.mark.parametrize(("state", "flags"), [("Z", 4), ("S", 4)], ids=["zombie", "exiting"])
+def test_a_process_that_ends_is_still_in_its_cgroup(tmp_path: Path, state: str, flags: int) -> None:
+    """Version 1 shows it in the root cgroup, for as long as it takes to give its memory back."""
+    plant("cgroup/v1_docker_host.tree", tmp_path)
+    now = 1.0
+    source = CgroupSource(tmp_path / "proc", file_root=tmp_path, machine_bytes=16 * 10**9, monotonic=lambda: now)
+    process = Process(ProcessId(100, 5_000), ("node",), 0.0, "shop")
+    (usage,) = tmp_path.rglob("docker/*/memory.usage_in_bytes")
+    control = usage.with_name("memory.oom_control")
+    control.write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 0\n")
+    assert source.read([process], now)[process.id].oom_kills == 0
+    control.write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 1\n")
+    cgroup = tmp_path / "proc/100/cgroup"
+    cgroup.write_text(re.sub(r"(memory\S*?):\S+", r"\1:/", cgroup.read_text()))
+    (tmp_path / "proc/100/stat").write_text(stat_line(100, 5_000, state=state, flags=flags))
+    for _ in range(3):
+        assert source.read([process], now)[process.id].oom_kills == 1
+    assert source.lately(process.id) == 1
 
 
 def test_a_kill_that_a_reading_has_seen_before_the_end(planted: Planted) -> None:

@@ -200,6 +200,8 @@ class CgroupSource:
         stat = read_stat(self._proc, process.pid)
         if cgroup is None or stat is None or stat.start != process.start:
             return None
+        if held is not None and stat.ending:  # version 1 shows it in the root cgroup then, where it never was
+            return held
         # By the agent's own mounts, which may show the most; else by those that the process itself has.
         own = self._own(cgroup)
         return _Route(text, cgroup, own or self._through(process.pid, cgroup), foreign=own is None, looked_at=now)

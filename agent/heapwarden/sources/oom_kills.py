@@ -17,7 +17,7 @@ FRESH_SECONDS = 10.0
 """How long a kill that no end has claimed may explain one."""
 TOGETHER_SECONDS = 0.5
 """How long a claimed one explains others: with PID 1 of a PID namespace the kernel kills all in it."""
-PATIENCE_SECONDS = 0.05
+PATIENCE_SECONDS = 0.2
 """For the other thread, which holds the counter while it reads a file of a hundred bytes."""
 _MOST_BYTES = 4_096
 

@@ -8,6 +8,8 @@ CHUNK_BYTES = 8_192
 MAX_FILE_BYTES = 65_536
 """``status`` alone may be long: its line ``Groups`` holds up to 65,536 numbers."""
 
+_PF_EXITING = 0x4
+"""Of ``flags``, as in linux/sched.h."""
 _OWN_TROUBLE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 """The agent's, and no word on the file. Any other error means that it is gone or not for us: no data."""
 
@@ -30,6 +32,11 @@ class Stat(NamedTuple):
     def ended(self) -> bool:
         """Whether only its exit code is left: a zombie, or not even that."""
         return self.state in (b"Z", b"X", b"x")
+
+    @property
+    def ending(self) -> bool:
+        """Whether it gives back what it holds, which takes a large process seconds, or has done so."""
+        return self.ended or bool(self.flags & _PF_EXITING)
 
 
 def read_file(path: str, limit: int = MAX_FILE_BYTES) -> bytes | None:
