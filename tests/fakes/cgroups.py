@@ -1,7 +1,9 @@
 """Real memory cgroups of version 1, made for a test and removed after it."""
 
+import contextlib
 import itertools
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,13 +23,16 @@ _numbers = itertools.count()
 
 @contextmanager
 def limited(limit_bytes: int) -> Iterator[Path]:
-    """A cgroup in which the kernel kills at ``limit_bytes``; everything in it must have ended in the end."""
+    """A cgroup in which the kernel kills at ``limit_bytes``; what is still in it in the end is killed."""
     folder = V1_MEMORY / f"heapwarden-test-{os.getpid()}-{next(_numbers)}"
     folder.mkdir()
     try:
         (folder / "memory.limit_in_bytes").write_text(str(limit_bytes))
         yield folder
     finally:
+        for pid in map(int, (folder / "cgroup.procs").read_text().split()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         wait_for(lambda: (folder / "cgroup.procs").read_text() == "")
         folder.rmdir()
 
