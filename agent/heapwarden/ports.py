@@ -150,6 +150,13 @@ class OomKills(Protocol):
         """One of them was this process."""
 
 
+class Listening(Protocol):
+    """Knows which ports a process serves. Blocks for milliseconds: called in a thread."""
+
+    def ports(self, process: ProcessId) -> frozenset[int] | None:
+        """TCP ports on which this very process holds a listening socket; None where that can't be known."""
+
+
 class Reporters(Protocol):
     """What may be asked of the reporter in a process. False: it has none, or none of this version; nothing was sent."""
 
