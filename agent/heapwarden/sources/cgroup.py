@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -183,7 +183,7 @@ class CgroupSource:
         if counter is None:
             counter = self._counters[route.cgroup] = KillCounter()
         kills = counter.look(route.folders, now, hold=route.foreign and len(self._counters) <= MOST_HELD)
-        return ContainerFigures(now, known.memory_bytes, known.limit_bytes, kills)
+        return replace(known, oom_kills=kills)
 
     def _forget_counters(self, now: float) -> None:
         for cgroup, counter in list(self._counters.items()):
