@@ -9,10 +9,11 @@ from fakes.clock import FakeClock
 from fakes.discovery import FakeDiscovery
 from heapwarden.domain.health import HealthState
 from heapwarden.domain.identity import Process, ProcessId, Role
-from heapwarden.domain.sample import ContainerFigures
+from heapwarden.domain.sample import ContainerFigures, TreeFigures
 from heapwarden.domain.snapshot import Watched
 from heapwarden.policy.health import HealthRules, UsageRule
 from heapwarden.policy.matching import Match, ProcessRule, Watchlist
+from heapwarden.policy.restart import RestartRules
 from heapwarden.runtime.record import LINGER_SECONDS
 from heapwarden.runtime.watch import Watch
 
@@ -230,3 +231,16 @@ def test_judging_in_slices_leaves_nobody_out(most: int) -> None:
     world.watch.publish()
     assert len(world.watch.snapshot.processes) == 7
     assert turns == -(-7 // most)
+
+
+def test_a_rule_that_counts_children_no_more_takes_their_figures_along() -> None:
+    """After a reload the source `tree` is not asked any more, and so does not read as answering for ever."""
+    process = figures.process()
+    world = World(Watchlist(default_restart=RestartRules(tree=True)), process)
+    world.scan()
+    world.watch.read("tree", [process.id], {process.id: TreeFigures(world.clock.now, 90 * figures.MIB, 3)})
+    (watched,) = world.published()
+    assert watched.sample.tree is not None
+    world.watch.apply(Watchlist())
+    (watched,) = world.published()
+    assert (watched.sample.tree, watched.sample.sources) == (None, {})

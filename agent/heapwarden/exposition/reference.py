@@ -48,7 +48,8 @@ smallest free slot within that name, "0", "1", …, so that a restart goes on wi
   began, and keep it when the process is gone. `heapwarden history` knows older ones.
 - The `code` of `heapwarden_restart_held` is one of budget, cooldown, min_uptime, sibling, jitter, journal, method,
   confirmation.
-- `heapwarden_up` has a series for each source that was asked about the process: `procfs`, `cgroup`, `reporter`.
+- `heapwarden_up` has a series for each source that was asked about the process: `procfs`, `cgroup`, `reporter`, and
+  `tree` where its restart rule counts children.
 
 ### How many series
 

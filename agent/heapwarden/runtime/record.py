@@ -73,6 +73,13 @@ class Record:
             case None:
                 self.sample = replace(self.sample, sources=sources)
 
+    def follow(self, rule: ProcessRule) -> None:
+        """From now on judge by ``rule``; figures that only the old one had taken go."""
+        self.rule = rule
+        if not rule.restart.tree and self.sample.tree is not None:
+            sources = {source: up for source, up in self.sample.sources.items() if source != "tree"}
+            self.sample = replace(self.sample, tree=None, sources=sources)
+
     def lingered(self, now: float) -> bool:
         """Whether it has been without a connection for too long to come back."""
         return self.disconnected_at is not None and now - self.disconnected_at > LINGER_SECONDS

@@ -122,7 +122,7 @@ class Watch:
             if rule is None:
                 self._forget(record)
                 continue
-            record.rule = rule
+            record.follow(rule)
             wanted[id_] = rule.name or record.process.script
         for id_, name in self._roster.rename_all(wanted).items():
             self._records[id_].name = name
