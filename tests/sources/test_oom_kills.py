@@ -110,6 +110,19 @@ def test_a_kill_explains_one_end_and_those_at_the_same_moment(planted: Planted) 
     assert planted.lately() == 0
 
 
+def test_the_lowest_cgroup_that_counts(tmp_path: Path) -> None:
+    """Version 2 has no counter where the controller is not enabled; the one above counts for all below."""
+    plant("cgroup/v2_no_controller_at_leaf.tree", tmp_path)
+    (limit,) = tmp_path.rglob("memory.max")
+    events = limit.with_name("memory.events")
+    events.write_text("low 0\noom_kill 4\n")
+    source = CgroupSource(tmp_path / "proc", file_root=tmp_path, machine_bytes=16 * 10**9)
+    process = Process(ProcessId(100, 5_000), ("node",), 0.0, "shop")
+    assert source.read([process], 1.0)[process.id].oom_kills == 4
+    events.write_text("low 0\noom_kill 5\n")
+    assert source.lately(process.id) == 1
+
+
 def test_old_kills_explain_nothing(planted: Planted) -> None:
     """What was counted before the first look was somebody else."""
     planted.kills(7)
