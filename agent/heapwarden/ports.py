@@ -82,6 +82,9 @@ class Remembered:
     """Restarts that began within the time asked for, dry runs and open ones included, oldest first."""
     trouble: str | None = None
     """Why it may not be all; None where it is."""
+    incomplete_since: float | None = None
+    """Wall time from which on all is known in spite of ``trouble``: of the loss of an earlier journal, never to come.
+    None: that can be said only from the agent's own start on."""
 
 
 class Journal(Protocol):

@@ -93,9 +93,33 @@ async def test_the_agents_after_that_know_it_too(tmp_path: Path) -> None:
     async with journal_in(tmp_path) as journal:
         first = await journal.load(WALL - 3_600)
     async with journal_in(tmp_path, wall=WALL + 60) as journal:
-        assert (await journal.load(WALL + 60 - 3_600)).trouble == first.trouble
+        later = await journal.load(WALL + 60 - 3_600)
+        assert later.trouble == first.trouble
+        assert later.incomplete_since == first.incomplete_since == WALL
     async with journal_in(tmp_path, wall=WALL + 7_200) as journal:
         assert (await journal.load(WALL + 7_200 - 3_600)).trouble is None
+
+
+async def test_a_loss_counts_from_when_it_was(tmp_path: Path) -> None:
+    """Every later start knows from when on all is known; not where more is missing, or a clock was set back since."""
+    file = await filled(tmp_path)
+    garbage(file)
+    async with journal_in(tmp_path) as journal:
+        await journal.load(0)
+        assert await journal.save(a_restart(), an_event())
+    async with journal_in(tmp_path, wall=WALL + 6 * 86_400) as journal:
+        assert (await journal.load(WALL - 86_400)).incomplete_since == WALL
+    async with journal_in(tmp_path, wall=WALL - 1) as journal:
+        assert (await journal.load(0)).incomplete_since is None
+    connection = sqlite3.connect(file)
+    connection.execute("UPDATE restarts SET body = 'none'")
+    connection.commit()
+    connection.close()
+    async with journal_in(tmp_path, wall=WALL + 60) as journal:
+        remembered = await journal.load(0)
+    assert remembered.trouble is not None
+    assert "left out: 1" in remembered.trouble
+    assert remembered.incomplete_since is None
 
 
 async def test_what_lies_beside_it_goes_with_it(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ class Keeper:
         self._ended: dict[str, Row] = {}
         """Restarts that came to their end and could not be saved so. Those under way are not written later: whoever
         asked was told that they are not safe, and may have thought better of it."""
-        self._lost: str | None = None
+        self._lost: Event | None = None
         self._refused = False
         self._unproven = False
         """Whether the file is a new one that nothing was written to yet. If that is damaged too, the fault lies
@@ -104,8 +104,10 @@ class Keeper:
         if found is None:
             return self._peek(since_wall)
         still_open, past, bad, lost = found
-        gaps = [text for text in (self._lost or (lost.text if lost else None), self._left_out("restarts", bad)) if text]
-        return Remembered(tuple(still_open), tuple(past), "; ".join(gaps) or None)
+        lost, left_out = self._lost or lost, self._left_out("restarts", bad)
+        gaps = [text for text in (lost.text if lost else None, left_out) if text]
+        since = lost.wall if lost and not left_out and lost.wall <= self._wall() else None
+        return Remembered(tuple(still_open), tuple(past), "; ".join(gaps) or None, since)
 
     def _peek(self, since_wall: float) -> Remembered:
         """What can be read where nothing can be written. In a journal that is refused, restarts are not ours either."""
@@ -223,9 +225,9 @@ class Keeper:
         self._forget(f"{self.file} was damaged ({error}) and is now {aside.name}; a new one is begun")
 
     def _forget(self, text: str) -> None:
-        self._lost = text
+        self._lost = Event(self._wall(), EventKind.AGENT, LOST, text)
         self._say(text)
-        self.keep(Event(self._wall(), EventKind.AGENT, LOST, text))
+        self.keep(self._lost)
 
     def _fail(self, error: Fault) -> None:
         self._telemetry.journal_error()
