@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 PREPARED = """
-import asyncio, os, signal, subprocess
+import asyncio, os, signal, subprocess, threading
 from heapwarden.actuators import own
 from heapwarden.actuators.orphans import Orphans
 
@@ -94,4 +94,66 @@ os.kill(below, signal.SIGKILL)
 for pid in (before, orphan):
     bury(pid)
 shell.wait(30)
+""")
+
+
+def test_what_any_thread_has_started_is_seen() -> None:
+    """Each thread has children of its own; those of one that has ended belong to another."""
+    in_a_process("""
+orphans = Orphans()
+pids = []
+done, go = threading.Event(), threading.Event()
+def work():
+    pids.append(sleeper())
+    done.set()
+    go.wait(30)
+threads = [threading.Thread(target=work) for _ in range(2)]
+threads[0].start()
+go.set()
+threads[0].join()
+go.clear()
+done.clear()
+threads[1].start()
+assert done.wait(30)
+assert sorted(orphans.left()) == sorted(pids)
+go.set()
+for pid in pids:
+    bury(pid)
+""")
+
+
+def test_not_every_process_of_the_machine_is_looked_at() -> None:
+    """It takes place on the event loop: with thousands of other processes it must take no longer."""
+    in_a_process("""
+import sys
+opened = []
+orphans = Orphans()
+orphan = left_behind()
+sys.addaudithook(lambda event, args: opened.append(args[0]) if event in ("open", "os.listdir") else None)
+assert orphans.left() == [orphan]
+assert "/proc" not in opened and f"/proc/{os.getppid()}/stat" not in opened
+assert any(str(orphan) in str(path) for path in opened)
+bury(orphan)
+""")
+
+
+def test_a_kernel_that_lists_no_children_is_searched() -> None:
+    """Slower, and as right."""
+    in_a_process("""
+from heapwarden.actuators import children
+sleeping = sleeper()
+children._listed_by_the_kernel = lambda: False
+assert children.children(sleeping) == []
+assert children._searched(os.getpid()) == children.children(os.getpid()) == [sleeping]
+assert children.children(2**22 + 1) == []
+bury(sleeping)
+""")
+
+
+def test_the_command_line_does_not_load_psutil() -> None:
+    """It would be a fifth of the time of `heapwarden --version`."""
+    in_a_process("""
+import sys
+import heapwarden.cli.main
+assert "psutil" not in sys.modules
 """)

@@ -1,6 +1,7 @@
 """Which children of this process are programs whose end somebody here waits for.
 
-As PID 1 the agent buries orphans: it must not take the exit status of such a program from whoever waits for it.
+Under ``heapwarden run`` the agent buries orphans, as PID 1 or as a child subreaper (prctl(2)): it must not take the
+exit status of such a program from whoever waits for it.
 """
 
 import threading

@@ -9,9 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
-
 from heapwarden.actuators import own
+from heapwarden.actuators.children import children
 from heapwarden.domain.errors import CommandNotStartedError
 from heapwarden.domain.exit import ExitStatus
 from heapwarden.domain.identity import ProcessId
@@ -101,15 +100,15 @@ class Child:
             spared = programs if self.ended else programs | {self.pid}
             if _reap_all_but(spared):
                 return
-            for orphan in psutil.Process().children():
-                if orphan.pid not in spared:
-                    _reap(orphan.pid)
+            for orphan in children(os.getpid()):
+                if orphan not in spared:
+                    _reap(orphan)
 
 
 def _reap_all_but(spared: frozenset[int]) -> bool:
     """Bury what the kernel names first, as long as that is nobody who is ``spared``; False: others may wait behind him.
 
-    Nearly always it is enough, and the whole of ``/proc`` need not be read.
+    Nearly always it is enough, and nothing need be read from ``/proc``.
     """
     try:
         while (dead := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
