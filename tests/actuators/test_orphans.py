@@ -137,6 +137,24 @@ bury(orphan)
 """)
 
 
+def test_no_more_are_looked_for_than_people_would_read() -> None:
+    """A command that leaves thousands behind must not hold up the event loop; all of them are waited for."""
+    in_a_process("""
+from heapwarden.actuators import orphans as module
+module.MOST_LEFT = 3
+orphans = Orphans()
+command = "(for i in 1 2 3 4 5; do sleep 300 > /dev/null & done; exec >&-; wait) & echo $!"
+root = int(subprocess.run(["sh", "-c", command], stdout=subprocess.PIPE, check=True).stdout)
+while len(below := module.children(root)) < 5:
+    pass
+assert len(orphans.left()) == 3
+assert set(orphans.left()) <= {root, *below}
+for pid in (root, *below):
+    bury(pid)
+assert orphans.left() == []
+""")
+
+
 def test_a_kernel_that_lists_no_children_is_searched() -> None:
     """Slower, and as right."""
     in_a_process("""
