@@ -164,6 +164,13 @@ def test_its_environment_has_nothing_of_the_watched_apps(monkeypatch: pytest.Mon
     assert run("sh", "-c", script, HEAPWARDEN_PID="7").output == "yes 7 unset unset unset"
 
 
+def test_the_token_is_not_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs may be anybody's, and may write their environment into logs."""
+    monkeypatch.setenv("HEAPWARDEN_TOKEN", "0123456789abcdef")
+    assert "0123456789abcdef" not in run("env").output
+    assert run("sh", "-c", "echo ${HEAPWARDEN_TOKEN-unset}").output == "unset"
+
+
 def test_whoever_buries_orphans_leaves_programs_alone() -> None:
     """As PID 1 the agent waits for all children at each SIGCHLD: no program's exit code is lost to that."""
     command = Child(os.posix_spawnp("sleep", ["sleep", "300"], {}))

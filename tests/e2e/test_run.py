@@ -64,6 +64,13 @@ def test_it_ends_as_the_command_ends(script: str, code: int) -> None:
     assert finish(NODE, "-e", script).returncode == code
 
 
+def test_the_token_stays_with_the_agent() -> None:
+    """An app that is watched has no say over it; the rest of the environment is the app's."""
+    environment = {**os.environ, "HEAPWARDEN_TOKEN": "0123456789abcdef", "KEPT": "yes"}
+    done = finish("sh", "-c", "echo ${HEAPWARDEN_TOKEN-unset} $KEPT", environment=environment)
+    assert done.stdout == "unset yes\n"
+
+
 def test_a_command_that_is_not_there_is_said() -> None:
     """127, as in a shell, and no traceback."""
     done = finish("no-such-command")

@@ -1,7 +1,7 @@
 """Runs other programs: the one place for it. Each has a session, a thread, a deadline, and little room for output.
 
 A program starts as from a fresh shell: no signal blocked or ignored by the agent's doing, nothing to read, no file of
-the agent's open, and without what makes Node report to the agent.
+the agent's open, and without what makes Node report to the agent, or opens the agent to requests.
 """
 
 import logging
@@ -27,10 +27,19 @@ TERM_SECONDS = 2.0
 KILL_SECONDS = 1.0
 """So long a killed program is waited for before its end is told; it is reaped whenever it comes."""
 IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
+TOKEN_VARIABLE = "HEAPWARDEN_TOKEN"  # noqa: S105  a name
+"""Whoever has what is in it may restart what the agent watches: not for a program, and not for a command's app."""
 DROPPED = frozenset(
-    {"NODE_OPTIONS", "HEAPWARDEN_SOCKET", "NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", "NODE_UNIQUE_ID"}
+    {
+        TOKEN_VARIABLE,
+        "NODE_OPTIONS",
+        "HEAPWARDEN_SOCKET",
+        "NODE_CHANNEL_FD",
+        "NODE_CHANNEL_SERIALIZATION_MODE",
+        "NODE_UNIQUE_ID",
+    }
 )
-"""With these a program written in Node would take itself for a watched app, or for its parent's worker."""
+"""With those of Node a program would take itself for a watched app, or for its parent's worker."""
 
 
 @dataclass(frozen=True, slots=True)

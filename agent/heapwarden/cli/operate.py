@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from heapwarden.actuators.programs import TOKEN_VARIABLE
 from heapwarden.cli.client import add_url, ask, foreign
 from heapwarden.cli.logs import shown
 from heapwarden.domain.errors import HeapwardenError, SettingsError
 from heapwarden.settings.faults import WrongValueError
 from heapwarden.settings.token import from_file, read
 
-TOKEN_VARIABLE = "HEAPWARDEN_TOKEN"  # noqa: S105  a name
 ACCEPTED = 202
 
 _ABOUT = {

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from heapwarden.actuators.keeper import Keeper, RestartPolicy
 from heapwarden.actuators.orphans import Orphans
+from heapwarden.actuators.programs import TOKEN_VARIABLE
 from heapwarden.actuators.supervise import Child
 from heapwarden.cli import logs, options, signals
 from heapwarden.domain.restart import Method
@@ -91,4 +92,5 @@ async def _run(parsed: argparse.Namespace, name: str, start: Callable[[], Child]
 
 def _environment(environment: Mapping[str, str], script: Path, socket: Path) -> dict[str, str]:
     existing = environment.get("NODE_OPTIONS", "")
-    return {**environment, "NODE_OPTIONS": node_options(existing, script), SOCKET_VARIABLE: str(socket)}
+    kept = {name: value for name, value in environment.items() if name != TOKEN_VARIABLE}
+    return {**kept, "NODE_OPTIONS": node_options(existing, script), SOCKET_VARIABLE: str(socket)}
