@@ -31,18 +31,21 @@ from heapwarden.policy.restart import RestartRules
 from heapwarden.runtime import memory_log
 from heapwarden.runtime.clock import SystemClock
 from heapwarden.runtime.course import Tools
+from heapwarden.runtime.decisions import Decisions
 from heapwarden.runtime.exits import Exits, Witnesses
 from heapwarden.runtime.health_log import HealthLog
 from heapwarden.runtime.pressure import PressureLevels
 from heapwarden.runtime.requests import Requests
 from heapwarden.runtime.restarts import Restarts
 from heapwarden.runtime.soon import Soon
+from heapwarden.runtime.subject import Ground, PortsInTime
 from heapwarden.runtime.ticker import Ticker
 from heapwarden.runtime.watch import Watch
 from heapwarden.settings.model import Settings
 from heapwarden.sources.cgroup import CgroupSource
 from heapwarden.sources.discovery import ProcfsDiscovery
 from heapwarden.sources.exit_status import PidfdExitStatuses
+from heapwarden.sources.listening import ListeningPorts
 from heapwarden.sources.procfs import ProcfsSource, namespace_pids
 from heapwarden.sources.reporter.server import ReporterServer
 from heapwarden.sources.tree import TreeSource
@@ -93,23 +96,23 @@ class Agent:
             max_age_seconds=settings.journal_max_age_seconds,
             max_rows=settings.journal_max_rows,
         )
+        self._ports = PortsInTime(ListeningPorts(PROC), self._metrics)
         tools = Tools(
-            watch=self._watch,
-            discovery=discovery,
+            ground=Ground(self._watch, discovery, self._clock, self._ports),
             journal=self._journal,
             reporters=self._reporters,
             actuators=actuators(self._reporters),
             run_hook=run_hook,
-            clock=self._clock,
         )
         self._restarts = Restarts(tools, default_method=default_method, boot=_boot_id())
+        Decisions(self._restarts, self._watch, reporters=self._reporters, journal=self._journal, clock=self._clock)
         self._watch.ignores = _is_ours
         self._watch.on_drained = self._restarts.drained
         cgroups = CgroupSource(PROC)
         self._statuses = PidfdExitStatuses(self._watch.ended, PROC)
         witnesses = Witnesses(self._statuses, cgroups, self._restarts.of, self._restart_rules_of)
         self._exits = Exits(witnesses, self._journal, self._clock)
-        self._watch.on_admitted = self._statuses.keep
+        self._watch.on_admitted = self._admitted
         self._watch.on_ended = self._exits.ended
         self._watch.on_published.append(HealthLog(self._journal).published)
         self._pressure = PressureLevels(self._reporters)
@@ -159,6 +162,7 @@ class Agent:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._exits.stop()
         self._statuses.close()
+        self._ports.close()
         await self._journal.close()
 
     def reload(self, load: Callable[[], Settings]) -> None:
@@ -194,6 +198,10 @@ class Agent:
         """Hear from its parent how a started command ended."""
         self._statuses.told(process, status)
         self._watch.ended(process)
+
+    def _admitted(self, process: Process) -> None:
+        self._statuses.keep(process)
+        self._restarts.admitted(process)
 
     def _restart_rules_of(self, process: Process) -> RestartRules | None:
         rule = self._settings.watchlist.rule_for(process)

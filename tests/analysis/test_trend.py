@@ -1,5 +1,8 @@
 """How soon a limit is hit, told from the last seconds."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,46 +10,66 @@ from hypothesis import strategies as st
 from fakes import figures
 from fakes.figures import MIB
 from heapwarden.analysis.trend import GAP_SECONDS, WINDOW_SECONDS, Point, extend, seconds_to_limit
-from heapwarden.domain.sample import ContainerFigures
+from heapwarden.domain.sample import ContainerFigures, Isolate
 
 
-def _points(*heap_mib: float, every: float = 1.0) -> tuple[Point, ...]:
+def _heap(used: float, live: float, mark_compacts: int, thread: int = 0) -> Isolate:
+    isolate = figures.isolate(used, gc=figures.majors(mark_compacts, 0.1), thread=thread)
+    return replace(isolate, live_bytes=int(live * MIB))
+
+
+def _points(heaps: Sequence[Isolate], every: float = 0.5) -> tuple[Point, ...]:
     points: tuple[Point, ...] = ()
-    for place, used in enumerate(heap_mib):
-        points = extend(points, figures.isolate(used), None, place * every)
+    for place, heap in enumerate(heaps):
+        points = extend(points, heap, None, place * every)
     return points
 
 
 def test_a_steady_leak_is_forecast() -> None:
-    """20 MiB a second with 100 MiB left: five seconds."""
-    points = _points(840, 860, 880, 900)
-    assert seconds_to_limit(points, figures.isolate(900), None) == pytest.approx(5.0)
+    """A mark-compact each half second, each leaves 10 MiB more, 100 MiB are left: five seconds."""
+    heaps = [_heap(870 + 10 * n, 860 + 10 * n, n) for n in range(4)]
+    assert seconds_to_limit(_points(heaps), heaps[-1], None) == pytest.approx(5.0)
 
 
-def test_what_collections_free_again_is_no_growth() -> None:
-    """A sawtooth that comes back to the same floor never hits anything."""
-    points = _points(800, 850, 900, 800, 850, 900, 800, every=0.5)
-    assert seconds_to_limit(points, figures.isolate(900), None) is None
+def test_garbage_between_collections_is_no_growth() -> None:
+    """From 600 to 850 of 1,000 MiB in four seconds, and no mark-compact has looked at it yet."""
+    heaps = [_heap(600 + 30 * n, 600, 7) for n in range(8)]
+    assert seconds_to_limit(_points(heaps), heaps[-1], None) is None
+    heaps = [_heap(900, 600, 7), _heap(610, 600, 8), _heap(800, 600, 8), _heap(900, 600, 8)]
+    assert seconds_to_limit(_points(heaps), heaps[-1], None) is None
+
+
+def test_two_heaps_are_not_taken_for_one_that_grows() -> None:
+    """The fullest is now a worker thread, now the main thread: nothing grows."""
+    heaps = [_heap(50, 50, 1, thread=3), _heap(800, 800, 2), _heap(50, 50, 2, thread=3), _heap(800, 800, 3)]
+    assert seconds_to_limit(_points(heaps), heaps[-1], None) is None
+
+
+def _containers(*mib: float) -> tuple[tuple[Point, ...], ContainerFigures]:
+    points: tuple[Point, ...] = ()
+    for second, memory in enumerate(mib):
+        container = ContainerFigures(second, int(memory * MIB), 300 * MIB)
+        points = extend(points, figures.isolate(100), container, second)
+    return points, container
 
 
 def test_the_nearer_limit_counts() -> None:
-    """The heap has minutes, the container seconds."""
-    points: tuple[Point, ...] = ()
-    for second in range(4):
-        container = ContainerFigures(second, (100 + 50 * second) * MIB, 300 * MIB)
-        points = extend(points, figures.isolate(100 + second), container, second)
-    assert seconds_to_limit(points, figures.isolate(103), container) == pytest.approx(1.0)
+    """The heap does not grow, the container has a second."""
+    points, container = _containers(100, 150, 200, 250)
+    assert seconds_to_limit(points, figures.isolate(100), container) == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("heap", [(), (900,), (880, 900), (900, 900, 900), (900, 890, 880)])
-def test_too_little_or_no_growth_tells_nothing(heap: tuple[float, ...]) -> None:
-    """Two figures are no trend; what stays or falls hits no limit."""
-    assert seconds_to_limit(_points(*heap), figures.isolate(900), None) is None
+@pytest.mark.parametrize("mib", [(), (250,), (200, 250), (250, 250, 250), (250, 240, 230), (200, 250, 200, 250, 200)])
+def test_too_little_or_no_growth_tells_nothing(mib: tuple[float, ...]) -> None:
+    """Two figures are no trend; what stays, falls, or comes back to its floor hits no limit."""
+    points, container = _containers(*mib) if mib else ((), None)
+    assert seconds_to_limit(points, figures.isolate(100), container) is None
 
 
 def test_beyond_the_limit_there_is_no_time_left() -> None:
     """Never a negative time."""
-    assert seconds_to_limit(_points(980, 1_000, 1_020), figures.isolate(1_020), None) == 0.0
+    points, container = _containers(280, 300, 320)
+    assert seconds_to_limit(points, None, container) == 0.0
 
 
 @given(st.lists(st.floats(0, 0.5), max_size=300))

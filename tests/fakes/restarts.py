@@ -19,6 +19,7 @@ def restart(name: str = "api", worker: str = "0", *, pid: int = 4711, **fields: 
         "trigger": Trigger(RestartReason.MAX_MEMORY, "RSS is 210 MiB, max_memory 200 MiB"),
         "plan": Plan(),
         "wall": DECIDED_AT,
+        "began": NOW - 2,
         "stage": Stage.DRAIN,
         "stage_since": NOW - 2,
     }

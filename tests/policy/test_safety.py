@@ -94,11 +94,29 @@ def test_what_may_have_been_forgotten_counts_as_spent() -> None:
     assert _code(replace(lost, agent_started_wall=NOW - 3_601)) is None
 
 
+def test_a_loss_that_is_known_counts_from_its_time() -> None:
+    """What was lost half an hour ago is spent for another half, by whichever agent."""
+    lost = _standing(past_incomplete="the journal was damaged", incomplete_until_wall=NOW - 1_800)
+    assert _code(lost) == "journal"
+    assert _code(replace(lost, incomplete_until_wall=NOW - 3_601)) is None
+
+
 def test_what_would_be_forgotten_is_one_in_the_time() -> None:
-    """The disk is full now: one restart, and no second within `per`."""
+    """The disk is full now: nothing by an agent that has just started, then one restart, and no second within `per`."""
     full = _standing(journal_trouble="the disk is full")
-    assert _code(full) is None
-    assert _code(replace(full, past=_past(2_000))) == "journal"
+    assert _code(full) == "journal"
+    old = replace(full, agent_started_wall=NOW - 3_601)
+    assert _code(old) is None
+    assert _code(replace(old, past=_past(2_000))) == "journal"
+
+
+def test_a_name_that_nobody_brings_back_is_left_alone() -> None:
+    """Until a younger process is there, or a good time has passed."""
+    gone = _past(300, outcome=Outcome.NO_SUCCESSOR)
+    standing = _standing(*gone, namesakes=3, newest_start=gone[0].newest_start)
+    assert _code(standing) == "no_successor"
+    assert _code(replace(standing, newest_start=gone[0].newest_start + 1)) is None
+    assert _code(replace(standing, past=_past(3_601, outcome=Outcome.NO_SUCCESSOR))) is None
 
 
 @pytest.mark.parametrize("trouble", [None, "the disk is full"])
@@ -116,7 +134,7 @@ def test_no_sequence_makes_more_restarts_than_the_budget(
     now = NOW
     for gap, anew in asked:
         now += gap
-        started = now if anew else NOW - per
+        started = now if anew and trouble is None else NOW - per
         standing = Standing(SLOT, 1.0, made, None, started, journal_trouble=trouble)
         if refusal(rules, standing, now) is None:
             made.append(replace(restart(), wall=now, ended_wall=now, outcome=Outcome.DONE))

@@ -32,7 +32,7 @@ def _at(stage: Stage, plan: Plan = PLAN) -> Restart:
         pytest.param(Stage.TERMINATE, ALIVE, 29.9, None, id="in its grace"),
         pytest.param(Stage.TERMINATE, ALIVE, 30, Stage.KILL, id="grace is over"),
         pytest.param(Stage.TERMINATE, GONE, 1, Stage.SUCCESSOR, id="ended as asked"),
-        pytest.param(Stage.TERMINATE, Facts(alive=True, cancelled=True), 1, None, id="too late to cancel"),
+        pytest.param(Stage.TERMINATE, Facts(alive=True, cancelled="undrained"), 1, None, id="too late to cancel"),
         pytest.param(Stage.KILL, ALIVE, KILL_SECONDS - 0.1, None, id="being killed"),
         pytest.param(Stage.KILL, GONE, 0.1, Stage.SUCCESSOR, id="killed"),
         pytest.param(Stage.SUCCESSOR, GONE, 59, None, id="no successor yet"),
@@ -62,8 +62,8 @@ def test_hooks_have_stages_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("stage", "facts", "after", "outcome"),
     [
-        pytest.param(Stage.DRAIN, Facts(alive=True, cancelled=True), 1, Outcome.CANCELLED, id="cancelled"),
-        pytest.param(Stage.BEFORE, Facts(alive=True, cancelled=True), 1, Outcome.CANCELLED, id="cancelled late"),
+        pytest.param(Stage.DRAIN, Facts(alive=True, cancelled="undrained"), 1, Outcome.CANCELLED, id="cancelled"),
+        pytest.param(Stage.BEFORE, Facts(alive=True, cancelled="undrained"), 1, Outcome.CANCELLED, id="cancelled late"),
         pytest.param(Stage.TERMINATE, Facts(alive=True, kills=False), 30, Outcome.FAILED, id="another manager kills"),
         pytest.param(Stage.KILL, ALIVE, KILL_SECONDS, Outcome.FAILED, id="does not even die"),
         pytest.param(Stage.SUCCESSOR, Facts(alive=False, successor=True), 1, Outcome.DONE, id="done"),
@@ -82,7 +82,7 @@ FACTS = st.builds(
     alive=st.booleans(),
     kills=st.booleans(),
     drained=st.booleans(),
-    cancelled=st.booleans(),
+    cancelled=st.sampled_from(("", "undrained")),
     hooks_done=st.booleans(),
     limit_in_seconds=st.none() | st.floats(0, 100),
     successor=st.booleans(),

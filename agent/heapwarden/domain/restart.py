@@ -124,8 +124,12 @@ class Restart:
     stage_since: float
     figures: Mapping[str, Figure] = field(default_factory=dict)
     """Those that led to it."""
+    began: float = 0.0
+    """When it was decided, in monotonic time; 0 where that is not known."""
     newest_start: int = 0
     """Of all processes of its name when it was decided, the latest ``ProcessId.start``: a successor began later."""
+    ports: tuple[int, ...] = ()
+    """TCP ports that it listened on: a successor is awaited until it listens too. Empty where they are not known."""
     dry_run: bool = False
     signalled: bool = False
     """Of the present stage: whether its signal, command or request is out. Written after it was sent."""

@@ -121,6 +121,8 @@ class ContainerFigures:
     """None where no cgroup above the process has a limit below the machine's memory."""
     oom_kills: int | None = None
     """Processes that the kernel has killed for memory in the process's cgroups so far; None where it does not tell."""
+    cgroup: str = ""
+    """Where that cgroup is: processes with the same share this memory and this limit."""
 
 
 @dataclass(frozen=True, slots=True)

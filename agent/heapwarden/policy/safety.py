@@ -15,7 +15,7 @@ from heapwarden.policy.restart import Pauses, RestartRules
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What bears on it at one time. ``past``: restarts of this name that are over, oldest first."""
+    """What bears on it at one time. ``past``: restarts of this name that are over, oldest first, by today's clock."""
 
     name: Name
     uptime_seconds: float
@@ -25,15 +25,19 @@ class Standing:
     agent_started_wall: float
     namesakes: int = 1
     """Processes of this name that run now, itself included."""
+    newest_start: int = 0
+    """The latest ``ProcessId.start`` among them."""
     journal_trouble: str | None = None
     """Why a restart made now could be forgotten."""
     past_incomplete: str | None = None
-    """Why there may have been restarts before the agent's start that are not in ``past``."""
+    """Why there may have been restarts that are not in ``past``."""
+    incomplete_until_wall: float | None = None
+    """Those were before; None: before the agent's start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why it may not be. ``code`` is bounded: min_uptime, sibling, budget, cooldown, journal."""
+    """Why it may not be. ``code`` is bounded: min_uptime, sibling, no_successor, budget, cooldown, journal."""
 
     code: str
     text: str
@@ -49,7 +53,8 @@ def refusal(rules: RestartRules, standing: Standing, now_wall: float) -> Refusal
     named = [one for one in standing.past if one.dry_run is rules.dry_run and _spends(one)]
     own = named if standing.namesakes <= 1 else [one for one in named if one.name == standing.name]
     return (
-        _unknown(rules, standing, now_wall)
+        abandoned(rules, standing, now_wall)
+        or _unknown(rules, standing, now_wall)
         or _budget(rules, standing, own, 1, now_wall)
         or _budget(rules, standing, named, max(1, standing.namesakes), now_wall)
         or _cooldown(rules.pauses, own, now_wall)
@@ -60,13 +65,31 @@ def _spends(restart: Restart) -> bool:
     return restart.outcome is not Outcome.CANCELLED
 
 
-def _unknown(rules: RestartRules, standing: Standing, now_wall: float) -> Refusal | None:
-    """What might have been forgotten is taken for spent."""
-    left = standing.agent_started_wall + rules.budget.per_seconds - now_wall
-    if standing.past_incomplete is None or rules.dry_run or left <= 0:
+def abandoned(rules: RestartRules, standing: Standing, now_wall: float) -> Refusal | None:
+    """Where nobody brought back the last one, the next is not ended too, until somebody brings one or time passes."""
+    last = next((one for one in reversed(standing.past) if not one.dry_run and _spends(one)), None)
+    if last is None or last.outcome is not Outcome.NO_SUCCESSOR or standing.newest_start > last.newest_start:
         return None
-    text = f"earlier restarts are not known ({standing.past_incomplete}), so the budget counts as spent"
-    return Refusal("journal", f"{text} for another {_span(left)}")
+    left = _end(last) + rules.pauses.reset_seconds - now_wall
+    if left <= 0:
+        return None
+    slot = f"{last.name.process}/{last.name.worker}"
+    text = f"nobody has brought back {slot}: is there a supervisor? Tried again in {_span(left)}, or after a new start"
+    return Refusal("no_successor", text)
+
+
+def _unknown(rules: RestartRules, standing: Standing, now_wall: float) -> Refusal | None:
+    """What might have been forgotten is taken for spent: a journal that fails now may have failed agents before."""
+    why, known_from = standing.past_incomplete, standing.incomplete_until_wall
+    if why is None:
+        why, known_from = standing.journal_trouble, None
+    since = standing.agent_started_wall if known_from is None else known_from
+    left = since + rules.budget.per_seconds - now_wall
+    if why is None or rules.dry_run or left <= 0:
+        return None
+    return Refusal(
+        "journal", f"earlier restarts may be forgotten ({why}): the budget counts as spent for {_span(left)}"
+    )
 
 
 def _budget(

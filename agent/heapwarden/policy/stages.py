@@ -22,7 +22,8 @@ class Facts:
     """Whether the method has SIGKILL follow."""
     drained: bool = False
     """The app says that no request is under way any more."""
-    cancelled: bool = False
+    cancelled: str = ""
+    """Why it is not wanted any more."""
     hooks_done: bool = True
     """Those of the present stage."""
     limit_in_seconds: float | None = None
@@ -52,7 +53,7 @@ def step(restart: Restart, facts: Facts, now: float) -> Move | End | None:
         early = restart.stage in (Stage.DRAIN, Stage.BEFORE)
         return Move(Stage.SUCCESSOR, "it ended by itself before it was asked to" if early else "")
     if facts.cancelled and restart.stage in (Stage.DRAIN, Stage.BEFORE):
-        return End(Outcome.CANCELLED, "undrained by request")
+        return End(Outcome.CANCELLED, facts.cancelled)
     return _STEPS[restart.stage](restart, facts, now - restart.stage_since)
 
 

@@ -17,10 +17,12 @@ ANSWER_SECONDS = 5.0
 """A collection of several GB takes about so long; one that does not come by then has a loop that stands still."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Asked:
     at: float
     mark_compacts: int
+    garbage: bool = False
+    """The collection has shown that there was no reason."""
 
 
 class Confirmation:
@@ -41,13 +43,18 @@ class Confirmation:
             if not self._reporters.collect(watched.process.id):
                 return None
             asked = self._asked[watched.process.id] = _Asked(now, _mark_compacts(watched))
+        if asked.garbage:
+            left = asked.at + AGAIN_SECONDS - now
+            return Refusal("confirmation", f"a moment ago it was garbage; asked again in {left:.0f} s")
         if _mark_compacts(watched) > asked.mark_compacts or now - asked.at >= ANSWER_SECONDS:
             return None
         return Refusal("confirmation", "a full collection was asked for, to see what of the heap is garbage")
 
-    def forget_but(self, alive: Container[ProcessId]) -> None:
-        """Of processes that have ended nothing is remembered."""
+    def settle(self, wanted: Container[ProcessId], alive: Container[ProcessId]) -> None:
+        """Who is not ``wanted`` restarted any more was full of garbage; who is not ``alive`` is forgotten."""
         self._asked = {id_: asked for id_, asked in self._asked.items() if id_ in alive}
+        for id_, asked in self._asked.items():
+            asked.garbage = asked.garbage or id_ not in wanted
 
 
 def _mark_compacts(watched: Watched) -> int:

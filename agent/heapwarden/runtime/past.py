@@ -1,30 +1,47 @@
 """Restarts that are over, by name, for budgets and cooldowns."""
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 from heapwarden.domain.restart import Restart
+from heapwarden.ports import Clock
 
 REMEMBERED_SECONDS = 7 * 86_400.0
 """The longest time that a budget can be for."""
 MOST_OF_A_NAME = 5_000
 """The largest budget is 1,000 for one process."""
+MOST_NAMES = 5_000
 
 
 class Past:
     """Bounded in time and number; what falls out can't count in any budget."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock, boot: str) -> None:
         """Nothing was restarted."""
+        self._clock, self._boot = clock, boot
         self._of: dict[str, list[Restart]] = {}
 
-    def add(self, restart: Restart) -> None:
-        """One is over. Drops what is too old to count, of all names."""
-        oldest = restart.wall - REMEMBERED_SECONDS
-        self._of.setdefault(restart.name.process, []).append(restart)
-        self._of = {
-            name: kept
-            for name, restarts in self._of.items()
-            if (kept := [one for one in restarts if one.wall > oldest][-MOST_OF_A_NAME:])
-        }
+    def add(self, *over: Restart) -> None:
+        """These are over. Drops what is too old to count, of their names."""
+        for restart in over:
+            self._of.setdefault(restart.name.process, []).append(restart)
+        for name in {restart.name.process for restart in over}:
+            oldest = self._of[name][-1].wall - REMEMBERED_SECONDS
+            kept = [one for one in self._of.pop(name) if one.wall > oldest]
+            self._of[name] = kept[-MOST_OF_A_NAME:]
+        while len(self._of) > MOST_NAMES:
+            del self._of[next(iter(self._of))]
 
     def of(self, name: str) -> list[Restart]:
-        """Those of one name, oldest first."""
-        return self._of.get(name, [])
+        """Those of one name, oldest first, dated by the wall clock as it is now set: it may have jumped since."""
+        return list(self._by_todays_clock(self._of.get(name, ())))
+
+    def _by_todays_clock(self, restarts: Iterable[Restart]) -> Iterable[Restart]:
+        offset = self._clock.wall() - self._clock.monotonic()
+        for restart in restarts:
+            jumped = offset - (restart.wall - restart.began)
+            if restart.boot != self._boot or not restart.began or abs(jumped) < 1:
+                yield restart
+            else:
+                ended = None if restart.ended_wall is None else restart.ended_wall + jumped
+                yield replace(restart, wall=restart.wall + jumped, ended_wall=ended)

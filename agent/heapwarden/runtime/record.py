@@ -43,6 +43,7 @@ class Wanted:
     watched: Watched
     rules: RestartRules
     trigger: Trigger
+    uptime_seconds: float
 
 
 @dataclass(slots=True)
@@ -54,12 +55,18 @@ class Record:
     rule: ProcessRule
     sample: Sample
     memory: HealthMemory
+    age_seconds: float = 0.0
+    """How old it was when it was first seen."""
     restart_memory: RestartMemory = field(default_factory=RestartMemory)
     trigger: Trigger | None = None
     points: tuple[Point, ...] = ()
     marks: dict[int, tuple[MajorMark, ...]] = field(default_factory=dict)
     watched: Watched | None = None
     disconnected_at: float | None = None
+
+    def uptime_seconds(self, now: float) -> float:
+        """Since its start, whatever the wall clock did since it was first seen."""
+        return self.age_seconds + now - self.memory.watched_since
 
     def take(self, reading: Reading | None, sources: dict[str, bool]) -> None:
         """What a fetched source gave, and which sources answer now. Without a reading the last figures stay."""

@@ -1,5 +1,6 @@
 """What people ask for by the name of a process: restart, drain, undrain. See :class:`heapwarden.ports.Operator`."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,6 +15,8 @@ from heapwarden.runtime.record import Phase, Wanted
 from heapwarden.runtime.restarts import Restarts
 from heapwarden.runtime.watch import Watch
 
+log = logging.getLogger(__name__)
+
 
 class Requests:
     """An Operator. Neither budget nor uptime binds people; one at a time within a name does."""
@@ -21,7 +24,7 @@ class Requests:
     def __init__(self, restarts: Restarts, watch: Watch, clock: Clock) -> None:
         """Listen to snapshots: those that wait for their turn get it when the one before is over."""
         self._restarts, self._watch, self._clock = restarts, watch, clock
-        self._queue: list[tuple[Watched, Restart]] = []
+        self._queue: list[tuple[Wanted, Restart]] = []
         watch.on_published.append(self._go_on)
 
     def restart(self, name: str, worker: str | None, reason: str) -> Sequence[Restart]:
@@ -31,11 +34,11 @@ class Requests:
             rules = self._watch.rules_of(watched.process.id)
             if rules is None or rules.dry_run:
                 raise RequestRefusedError("not_possible", f"dry_run is set for {name}: nothing is restarted")
-            wanted = Wanted(watched, rules, Trigger(RestartReason.REQUESTED, reason or "requested"))
+            wanted = Wanted(watched, rules, Trigger(RestartReason.REQUESTED, reason or "requested"), 0.0)
             unable = self._restarts.unable(wanted)
             if unable is not None:
                 raise RequestRefusedError("not_possible", unable.text)
-            accepted.append((watched, self._restarts.plan(wanted)))
+            accepted.append((wanted, self._restarts.plan(wanted)))
         self._queue += accepted
         self._begin()
         return [restart for _, restart in accepted]
@@ -64,7 +67,7 @@ class Requests:
         """Whether there was something to undo."""
         course = self._restarts.course(process)
         if course is not None and course.restart.stage not in ASKED:
-            course.cancelled = True
+            course.cancelled = "undrained by request"
             return True
         queued = len(self._queue)
         self._queue = [entry for entry in self._queue if entry[1].process != process]
@@ -84,15 +87,19 @@ class Requests:
 
     def _begin(self) -> None:
         waiting = []
-        for watched, restart in self._queue:
-            if self._watch.known(restart.process) is None or self._restarts.course(restart.process) is not None:
+        for wanted, restart in self._queue:
+            rules = self._watch.rules_of(restart.process)
+            if rules is None or rules.dry_run or self._restarts.course(restart.process) is not None:
                 continue
-            if self._restarts.busy(watched.name.process) is None:
-                now, wall = self._clock.monotonic(), self._clock.wall()
-                newest = self._restarts.newest_start(watched.name.process)
-                self._restarts.begin(watched, replace(restart, stage_since=now, wall=wall, newest_start=newest))
+            name = restart.name.process
+            if self._restarts.busy(name) is not None:
+                waiting.append((wanted, restart))
+            elif self._restarts.nobody_brings_back(wanted):
+                log.warning("%s: the restarts that were asked for are dropped, nobody brought the last back", name)
             else:
-                waiting.append((watched, restart))
+                now, wall, newest = self._clock.monotonic(), self._clock.wall(), self._restarts.newest_start(name)
+                begun = replace(restart, stage_since=now, began=now, wall=wall, newest_start=newest)
+                self._restarts.begin(wanted, begun)
         self._queue = waiting
 
     def _named(self, name: str, worker: str | None) -> list[Watched]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from heapwarden.analysis.collections import remember
-from heapwarden.domain.identity import Process, ProcessId, Role
+from heapwarden.domain.identity import Name, Process, ProcessId, Role
 from heapwarden.domain.sample import HeapFigures, Reading, Sample
 from heapwarden.domain.snapshot import Held, Ledger, Snapshot, Watched
 from heapwarden.policy.judge import HealthMemory
@@ -136,8 +136,9 @@ class Watch:
 
     def wanted(self) -> list[Wanted]:
         """The watched processes that a rule wants restarted, as they were last judged."""
+        now = self._clock.monotonic()
         return [
-            Wanted(record.watched, record.rule.restart, record.trigger)
+            Wanted(record.watched, record.rule.restart, record.trigger, record.uptime_seconds(now))
             for record in map(self._records.__getitem__, self._wanting)
             if record.trigger is not None and record.watched is not None
         ]
@@ -147,10 +148,20 @@ class Watch:
         record = self._records.get(process)
         return None if record is None else record.watched
 
+    def name_of(self, process: ProcessId) -> Name | None:
+        """What this very process is called; None when it is not watched."""
+        record = self._records.get(process)
+        return None if record is None else record.name
+
     def rules_of(self, process: ProcessId) -> RestartRules | None:
         """The restart rules of this very process; None when it is not watched."""
         record = self._records.get(process)
         return None if record is None else record.rule.restart
+
+    def restart_rules_for(self, process: Process) -> RestartRules | None:
+        """Those that would hold for this process; None when it would not be watched."""
+        rule = self._rule_for(process)
+        return None if rule is None else rule.restart
 
     def mark_all(self) -> None:
         """Judge everything next time: durations pass without any news."""
@@ -209,7 +220,8 @@ class Watch:
             )
             return None
         now = self._clock.monotonic()
-        record = Record(process, name, rule, Sample(process.id, at=now), HealthMemory(watched_since=now))
+        age = max(0.0, self._clock.wall() - process.started_at)
+        record = Record(process, name, rule, Sample(process.id, at=now), HealthMemory(watched_since=now), age)
         self._records[process.id] = record
         self._marked.add(process.id)
         log.info("watching %s/%s", name.process, name.worker, extra={"pid": process.id.pid})

@@ -84,7 +84,7 @@ class _Levels:
             working = self._working_set(folder, files)
             if working is None:
                 continue
-            level = ContainerFigures(now, working, limit)
+            level = ContainerFigures(now, working, limit, cgroup=folder)
             lowest = lowest or level
             if limit is not None and working / limit > most:
                 fullest, most = level, working / limit
