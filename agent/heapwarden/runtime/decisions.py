@@ -5,9 +5,11 @@ Listens to published snapshots, and waits for nothing.
 
 import logging
 import random
+from collections.abc import Container
 
 from heapwarden.domain.event import Event, EventKind
 from heapwarden.domain.health import ReasonCode
+from heapwarden.domain.identity import ProcessId
 from heapwarden.domain.restart import RestartReason
 from heapwarden.domain.snapshot import Held, Snapshot, Watched
 from heapwarden.policy.safety import Refusal, refusal
@@ -30,8 +32,8 @@ class Decisions:
         """Listen to ``watch``."""
         self._restarts, self._watch = restarts, watch
         self._journal, self._clock = journal, clock
-        self._held = dict(watch.held)
-        self._not_before = dict.fromkeys(self._held, 0.0)
+        self._held: dict[ProcessId, Held] = {}
+        self._not_before: dict[ProcessId, float] = {}
         self._confirmation = Confirmation(reporters, clock)
         watch.on_published.append(self.consider)
 
@@ -42,12 +44,16 @@ class Decisions:
             return
         now = self._clock.monotonic()
         still = {one.watched.process.id for one in found}
-        self._held = {id_: held for id_, held in self._held.items() if id_ in still}
-        self._watch.held = self._held
-        self._not_before = {id_: at for id_, at in self._not_before.items() if id_ in still}
+        self._forget_but(still)
         for wanted in sorted(found, key=_urgency):
             self._consider(wanted, snapshot, now)
         self._confirmation.settle(still, {watched.process.id for watched in snapshot.processes})
+
+    def _forget_but(self, still: Container[ProcessId]) -> None:
+        """Nothing stands against a restart that is not wanted any more."""
+        self._held = {id_: held for id_, held in self._held.items() if id_ in still}
+        self._not_before = {id_: at for id_, at in self._not_before.items() if id_ in still}
+        self._watch.held = self._held
 
     def _consider(self, wanted: Wanted, snapshot: Snapshot, now: float) -> None:
         refused = (
