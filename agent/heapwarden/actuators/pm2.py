@@ -6,11 +6,12 @@ PM2's command is a Node program of some 60 MB that takes half a second of CPU; i
 import asyncio
 import os
 import shutil
+from typing import NamedTuple
 
 from heapwarden.actuators.command import SLACK_SECONDS, run_or_leave
 from heapwarden.actuators.credentials import as_user
 from heapwarden.actuators.kernel import Kernel
-from heapwarden.actuators.pm2_daemon import Managed, managed
+from heapwarden.actuators.pm2_daemon import Managed, check_unchanged, managed
 from heapwarden.actuators.programs import Program
 from heapwarden.actuators.signals import check_runs
 from heapwarden.actuators.thread import in_thread
@@ -41,20 +42,35 @@ class Pm2Actuator:
         check_runs(self._kernel, restart)
         if not restart.process.visible:
             raise ActuationError("the agent can't see the process, and so not its PM2; use `method: reporter`")
-        found = await _looked_up(restart.process.pid)
-        action = "reload" if found.cluster else "restart"
-        command, environment = command_line(found, action)
+        found, what, command, environment = await _looked_up(restart.process.pid)
         check_runs(self._kernel, restart)  # what was looked up is its own, and no successor's
+        check_unchanged(found)
         program = Program(command, environment, restart.plan.grace_seconds + SLACK_SECONDS)
-        await run_or_leave(program, what=f"pm2 {action} {found.id}", soon_seconds=self._soon_seconds)
+        await run_or_leave(program, what=what, soon_seconds=self._soon_seconds)
 
     async def kill(self, restart: Restart) -> None:
         """Never asked for: PM2 kills by itself. Raises ActuationError."""
         raise ActuationError(f"pid {restart.process.pid}: PM2 kills by itself")
 
 
-async def _looked_up(pid: int) -> Managed:
-    future = asyncio.wrap_future(in_thread("heapwarden-pm2", lambda: managed(pid)))
+class Order(NamedTuple):
+    """What PM2 is to be told, and how."""
+
+    found: Managed
+    what: str
+    command: list[str]
+    environment: dict[str, str]
+
+
+def _order(pid: int) -> Order:
+    """Blocks: names that its user has chosen are looked up."""
+    found = managed(pid)
+    action = "reload" if found.cluster else "restart"
+    return Order(found, f"pm2 {action} {found.id}", *command_line(found, action))
+
+
+async def _looked_up(pid: int) -> Order:
+    future = asyncio.wrap_future(in_thread("heapwarden-pm2", lambda: _order(pid)))
     try:
         return await asyncio.wait_for(future, LOOK_SECONDS)
     except TimeoutError as error:

@@ -2,24 +2,28 @@
 
 PM2 (7) gives this to what it starts: ``pm_id`` and ``exec_mode`` in the environment of a fork, or as JSON in
 ``pm2_env`` in that of a cluster worker; its daemon is the parent of both, and wrote its own pid to ``pm2.pid``.
+
+All this is the word of processes that may belong to others, and an agent that is root runs their PM2's command. So it
+runs as a user only where that is whose word it took: the daemon's ids are all alike, its environment is theirs (that of
+a program with the setuid bit is root's, proc_pid_environ(5)), and with them it began to listen at ``rpc.sock``.
 """
 
 import json
 import os
 import re
-import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from heapwarden.actuators import foreign
 from heapwarden.actuators.credentials import Credentials
+from heapwarden.actuators.kernel import Kernel
 from heapwarden.domain.errors import ActuationError
 
 MAX_BYTES = 1 << 20
 """Of an environment: a cluster worker's holds that of the daemon twice."""
 MAX_ANCESTORS = 32
-CONNECT_SECONDS = 2.0
 HANDED_ON = ("HOME", "PATH", "PM2_HOME", "LANG", "LD_LIBRARY_PATH")
 """All that PM2's command needs of the environment that its daemon was started in."""
 
@@ -36,6 +40,9 @@ class Managed:
     environment: Mapping[str, str]
     node: str
     """The executable that the daemon runs on."""
+    daemon: int
+    started: int | None
+    """When the daemon did, clock ticks since boot."""
 
 
 def managed(pid: int) -> Managed:
@@ -57,18 +64,35 @@ def managed(pid: int) -> Managed:
     )
 
 
+def check_unchanged(found: Managed) -> None:
+    """Raises ActuationError when the daemon is no more what it was: asked for right before something is run as it."""
+    try:
+        same = (_user(found.daemon), _node(found.daemon), Kernel().start_of(found.daemon)) == (
+            found.user,
+            found.node,
+            found.started,
+        )
+    except (OSError, ValueError, LookupError):
+        same = False
+    if not same:
+        raise ActuationError(f"PM2's daemon, pid {found.daemon}, has become another process; nothing was done")
+
+
 def _describe(app: int, daemon: int, home: str) -> Managed:
+    started, node, user = Kernel().start_of(daemon), _node(daemon), _user(daemon)
     known = _as_pm2_says(app)
-    _check_pid_file(app, known)
-    _check_answers(home)
-    environment = _environment(daemon)
+    _check_pid_file(app, known, user.uid)
+    _check_answers(home, daemon, user)
+    environment = _own_environment(daemon, user)
     return Managed(
         id=int(known["pm_id"]),
         cluster=known.get("exec_mode") == "cluster_mode",
         home=home,
-        user=_user(daemon),
+        user=user,
         environment={name: environment[name] for name in HANDED_ON if name in environment} | {"PM2_HOME": home},
-        node=str(Path(f"/proc/{daemon}/exe").readlink()).removesuffix(" (deleted)"),
+        node=node,
+        daemon=daemon,
+        started=started,
     )
 
 
@@ -90,7 +114,7 @@ def _home(pid: int) -> str | None:
     environment = _environment(pid)
     for home in (environment.get("PM2_HOME"), os.path.join(environment.get("HOME", ""), ".pm2")):  # noqa: PTH118  a text
         try:
-            if home and home.startswith("/") and int(_read(f"{home}/pm2.pid")) == pid and not _elsewhere(pid):
+            if home and home.startswith("/") and foreign.number_in(f"{home}/pm2.pid") == pid and not _elsewhere(pid):
                 return home
         except (OSError, ValueError):
             continue
@@ -110,45 +134,72 @@ def _as_pm2_says(app: int) -> Mapping[str, Any]:
     return environment
 
 
-def _check_pid_file(app: int, known: Mapping[str, Any]) -> None:
-    """Raises ActuationError when PM2 knows another process under this number."""
+def _check_pid_file(app: int, known: Mapping[str, Any], uid: int) -> None:
+    """Raises ActuationError when PM2, which is ``uid``, knows another process under this number."""
     path = known.get("pm_pid_path")
     try:
-        written = int(_read(path)) if isinstance(path, str) else app
+        written = foreign.number_in(path, uid) if isinstance(path, str) else app
     except (OSError, ValueError):
         return
     if written != app:
         raise ActuationError(f"PM2's app {known['pm_id']} is pid {written} by now, and not {app}; nothing was done")
 
 
-def _check_answers(home: str) -> None:
-    """Raises ActuationError when the daemon does not take connections: PM2's command would start another one."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(CONNECT_SECONDS)
-        try:
-            probe.connect(f"{home}/rpc.sock")
-        except OSError as error:
-            why = error.strerror or "no answer"
-            raise ActuationError(
-                f"PM2's daemon can't be reached at {home}/rpc.sock: {why}; nothing was done"
-            ) from error
+def _check_answers(home: str, daemon: int, user: Credentials) -> None:
+    """Raises ActuationError when another than the daemon takes connections, or none: PM2's command would start one."""
+    try:
+        found = foreign.listener(f"{home}/rpc.sock")
+    except (OSError, ValueError) as error:
+        why = (isinstance(error, OSError) and error.strerror) or "no answer"
+        raise ActuationError(f"PM2's daemon can't be reached at {home}/rpc.sock: {why}; nothing was done") from error
+    if found != foreign.Peer(daemon, user.uid, user.gid):
+        raise ActuationError(
+            f"{home}/rpc.sock is that of pid {found.pid} (uid {found.uid}, gid {found.gid}), and not of PM2's daemon, "
+            f"pid {daemon} (uid {user.uid}, gid {user.gid}); nothing was done"
+        )
 
 
 def _user(pid: int) -> Credentials:
-    """Effective user and groups (proc_pid_status(5))."""
+    """Its user and groups (proc_pid_status(5)). Raises ActuationError when it has those of more than one."""
     status = {
         line.partition(":")[0]: line.partition(":")[2].split() for line in _read(f"/proc/{pid}/status").splitlines()
     }
+    if len(set(status["Uid"])) > 1 or len(set(status["Gid"])) > 1:
+        raise ActuationError(
+            f"PM2's daemon, pid {pid}, has the ids of more than one user (uid {' '.join(status['Uid'])}, "
+            f"gid {' '.join(status['Gid'])}); nothing was done"
+        )
     groups = tuple(int(group) for group in status.get("Groups", []))
-    return Credentials(uid=int(status["Uid"][1]), gid=int(status["Gid"][1]), groups=groups)
+    return Credentials(uid=int(status["Uid"][0]), gid=int(status["Gid"][0]), groups=groups)
+
+
+def _node(pid: int) -> str:
+    return str(Path(f"/proc/{pid}/exe").readlink()).removesuffix(" (deleted)")
+
+
+def _own_environment(pid: int, user: Credentials) -> dict[str, str]:
+    """With which ``user`` started ``pid``. Raises ActuationError where it may have been another."""
+    with Path(f"/proc/{pid}/environ").open("rb") as file:  # what is read now is what was there at its opening
+        owner = os.fstat(file.fileno())
+        environment = _parsed(file.read(MAX_BYTES))
+    if (owner.st_uid, owner.st_gid) != (user.uid, user.gid):
+        raise ActuationError(
+            f"PM2's daemon, pid {pid}, has changed its user, so that its environment may be another's; nothing was done"
+        )
+    return environment
 
 
 def _environment(pid: int) -> dict[str, str]:
     """With which ``pid`` was started; empty where it may not be read."""
     try:
-        pairs = _read(f"/proc/{pid}/environ").split("\0")
+        with Path(f"/proc/{pid}/environ").open("rb") as file:
+            return _parsed(file.read(MAX_BYTES))
     except OSError:
         return {}
+
+
+def _parsed(environment: bytes) -> dict[str, str]:
+    pairs = os.fsdecode(environment).split("\0")
     return {name: value for name, _, value in (pair.partition("=") for pair in pairs)}
 
 
@@ -161,6 +212,5 @@ def _elsewhere(pid: int) -> bool:
 
 
 def _read(path: str) -> str:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe of this name must not hold us
-    with os.fdopen(descriptor, "rb") as file:
+    with Path(path).open("rb") as file:
         return os.fsdecode(file.read(MAX_BYTES))
