@@ -105,7 +105,6 @@ class Agent:
             run_hook=run_hook,
         )
         self._restarts = Restarts(tools, default_method=default_method, boot=_boot_id())
-        Decisions(self._restarts, self._watch, reporters=self._reporters, journal=self._journal, clock=self._clock)
         self._watch.ignores = _is_ours
         self._watch.on_drained = self._restarts.drained
         cgroups = CgroupSource(PROC)
@@ -117,6 +116,7 @@ class Agent:
         self._watch.on_published.append(HealthLog(self._journal).published)
         self._pressure = PressureLevels(self._reporters)
         self._watch.on_published.append(self._pressure.published)
+        Decisions(self._restarts, self._watch, reporters=self._reporters, journal=self._journal, clock=self._clock)
         self._watch.ledger = lambda: Ledger(self._restarts.counts, self._exits.counts)
         self._ticker = Ticker(
             self._watch,

@@ -161,7 +161,7 @@
       if (name === 'new_space' || name === 'new_large_object_space') used -= inside;
       if (name === 'new_space') semi = size / 2;
     }
-    return { used, limit, room: limit - used, semi };
+    return { used, usedWithNew: heap.used_heap_size, limit, room: limit - used, semi };
   }
 
   // With less than two semi-spaces of room V8 begins the next mark-compact at the first allocation after the last one.
@@ -231,16 +231,17 @@
 
   /**
    * When to look at a cramped heap again: after the time in which it grows by CRAMPED_FRAME_STEP, and ever later once it
-   * doesn't grow, because each look may cost it a mark-compact. Two looks close together say nothing about growth.
+   * doesn't grow, because each look may cost it a mark-compact. Two looks close together say nothing about growth; nor
+   * does the old space alone, which stands still while the new one fills with what will all be promoted at once.
    */
   function pace(old, at) {
     const elapsed = at - usedAt;
     if (elapsed < CRAMPED_FRAME_GAP_MS / 2) return;
-    const growth = (old.used - usedBefore) / elapsed;
-    usedBefore = old.used;
+    const growth = (old.usedWithNew - usedBefore) / elapsed;
+    usedBefore = old.usedWithNew;
     usedAt = at;
-    lookAgain = growth > 0 ? (CRAMPED_FRAME_STEP * old.limit) / growth : lookAgain * 2;
-    lookAgain = Math.max(CRAMPED_FRAME_GAP_MS, lookAgain);
+    const needed = growth > 0 ? (CRAMPED_FRAME_STEP * old.limit) / growth : Infinity;
+    lookAgain = Math.max(CRAMPED_FRAME_GAP_MS, Math.min(needed, lookAgain * 2));
   }
 
   function charge(at) {

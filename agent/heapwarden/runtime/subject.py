@@ -16,6 +16,8 @@ from heapwarden.runtime.watch import Watch
 log = logging.getLogger(__name__)
 
 PORTS_SECONDS = 1.0
+PORTS_EVERY_SECONDS = 0.25
+"""Between two looks at where a successor listens, each of which costs milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Subject:
         self._restart, self._ground = restart, ground
         self._since = ground.clock.monotonic()
         self._seen = False
+        self._look_again_at = 0.0
         self._waiting: dict[ProcessId, Phase] = {}
 
     @property
@@ -87,16 +90,24 @@ class Subject:
 
     async def served(self, restart: Restart) -> bool:
         """Whether a successor is there and serves; one that does not listen yet is kept out of service."""
+        due = self._due()
         for candidate in self._candidates(restart):
             id_, verdict = candidate.process.id, candidate.verdict
             kept_out = id_ in self._waiting
             if not kept_out and (not verdict.serving or verdict.state is HealthState.STARTING):
                 continue
-            if not restart.ports or await self._listens(id_, restart.ports):
+            if not restart.ports or (due and await self._listens(id_, restart.ports)):
                 self.release()
                 return True
             self._keep_out(candidate.process, restart)
         return False
+
+    def _due(self) -> bool:
+        now = self._ground.clock.monotonic()
+        due = now >= self._look_again_at
+        if due:
+            self._look_again_at = now + PORTS_EVERY_SECONDS
+        return due
 
     def admitted(self, process: Process, restart: Restart) -> None:
         """A process of this name has just been found: it is not sent to before it listens."""
