@@ -96,7 +96,9 @@ def test_a_large_static_cache_and_an_idle_app_stay_healthy(watcher: AgentHandle,
 
         def watched_long_enough() -> bool:
             entry = _entry(watcher, started.pid)
-            seen.add(entry["status"])
+            # On a busy machine filling takes longer than figures count as fresh: the loop stands, and that is said.
+            if "figures_stale" not in {reason["code"] for reason in entry["reasons"]}:
+                seen.add(entry["status"])
             full = entry["memoryUsage"]["heapUsed"] > 400 * 2**20
             return full and time.monotonic() > deadline
 
