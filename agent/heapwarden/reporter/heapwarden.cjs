@@ -38,7 +38,10 @@
   const CRAMPED_BELOW = 2.5; // semi-spaces of room: see cramp()
   const CRAMPED_SAMPLES = 10;
   const CRAMPED_FRAME_GAP_MS = 100;
-  const CRAMPED_FRAME_STEP = 0.02; // of the limit: a cramped heap that grows is looked at again after so much more
+  // A cramped heap that grows is looked at again half the way to where the agent begins to worry, then after small steps;
+  // shares of the limit.
+  const CRAMPED_WORRY = 0.75;
+  const CRAMPED_STEP = 0.02;
   const STORM_PER_SECOND = 5;
 
   const env = process.env;
@@ -230,9 +233,9 @@
   }
 
   /**
-   * When to look at a cramped heap again: after the time in which it grows by CRAMPED_FRAME_STEP, and ever later once it
-   * doesn't grow, because each look may cost it a mark-compact. Two looks close together say nothing about growth; nor
-   * does the old space alone, which stands still while the new one fills with what will all be promoted at once.
+   * When to look at a cramped heap again: after the time in which it grows by a step, and ever later once it doesn't
+   * grow, because each look costs it a mark-compact. Two looks close together say nothing about growth; nor does the old
+   * space alone, which stands still while the new one fills with what will all be promoted at once.
    */
   function pace(old, at) {
     const elapsed = at - usedAt;
@@ -240,7 +243,8 @@
     const growth = (old.usedWithNew - usedBefore) / elapsed;
     usedBefore = old.usedWithNew;
     usedAt = at;
-    const needed = growth > 0 ? (CRAMPED_FRAME_STEP * old.limit) / growth : Infinity;
+    const step = Math.max(CRAMPED_STEP * old.limit, (CRAMPED_WORRY * old.limit - old.usedWithNew) / 2);
+    const needed = growth > 0 ? step / growth : Infinity;
     lookAgain = Math.max(CRAMPED_FRAME_GAP_MS, Math.min(needed, lookAgain * 2));
   }
 
