@@ -18,7 +18,7 @@ class Held:
 
     trigger: Trigger
     code: str
-    """Bounded: budget, cooldown, min_uptime, sibling, jitter, journal, method, confirmation."""
+    """Bounded: budget, cooldown, min_uptime, sibling, no_successor, drained, jitter, journal, method, confirmation."""
     text: str
     """Why not, and when it will be, for people."""
 
