@@ -27,7 +27,6 @@ from heapwarden.exposition.families import FAMILIES
 from heapwarden.exposition.prom_client import FAMILIES as PROM_CLIENT_FAMILIES
 from heapwarden.exposition.text import page
 from heapwarden.journal import SqliteJournal
-from heapwarden.policy.restart import RestartRules
 from heapwarden.runtime import memory_log
 from heapwarden.runtime.clock import SystemClock
 from heapwarden.runtime.course import Tools
@@ -109,7 +108,7 @@ class Agent:
         self._watch.on_drained = self._restarts.drained
         cgroups = CgroupSource(PROC)
         self._statuses = PidfdExitStatuses(self._watch.ended, PROC)
-        witnesses = Witnesses(self._statuses, cgroups, self._restarts.of, self._restart_rules_of)
+        witnesses = Witnesses(self._statuses, cgroups, self._restarts.of, self._watch.restart_rules_for)
         self._exits = Exits(witnesses, self._journal, self._clock)
         self._watch.on_admitted = self._admitted
         self._watch.on_ended = self._exits.ended
@@ -202,10 +201,6 @@ class Agent:
     def _admitted(self, process: Process) -> None:
         self._statuses.keep(process)
         self._restarts.admitted(process)
-
-    def _restart_rules_of(self, process: Process) -> RestartRules | None:
-        rule = self._settings.watchlist.rule_for(process)
-        return None if rule is None else rule.restart
 
     def _counts_children(self, process: ProcessId) -> bool:
         rules = self._watch.rules_of(process)
