@@ -124,6 +124,21 @@ def test_without_an_agent_the_pressure_is_off(node: Node, serve: Serve, start: S
     assert app.end() == (0, "")
 
 
+def test_who_sheds_all_load_learns_that_there_is_room_again(node: Node, serve: Serve, start: Start) -> None:
+    """Without allocations V8 collects nothing; where the app listens and the level stays high, the reporter does."""
+    agent = serve()
+    app = start(node, "--no-warnings", ANSWERS)
+    peer = agent.wait(lambda a: a.peers if a.peers and a.peers[0].samples else None, "a sample")[0]
+    app.tell(LISTEN)
+    app.tell("globalThis.held = Array.from({length: 300000}, (_, i) => ({i, a: [i]})); return true")
+    more_samples(agent, peer)
+    full = peer.samples[-1]["mem"]["heapUsed"]
+    peer.send(pressure("high", 0.84))
+    app.tell("held.length = 0; return true")
+    agent.wait(lambda _: peer.samples[-1]["mem"]["heapUsed"] < full - 10 * 2**20, "a collection")
+    assert app.end() == (0, "")
+
+
 def test_drained_is_said_once(asked: tuple[AgentSocket, Peer, App]) -> None:
     """However often the app says so; and who ends an earlier drain late has not ended the present one."""
     agent, peer, app = asked

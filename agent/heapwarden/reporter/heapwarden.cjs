@@ -29,6 +29,7 @@
   const CALM_AFTER_MS = 30000;
   const COLLECT_GAP_MS = 10000;
   const COLLECTED_FRAME_MS = 20; // by then the observer has told of the collection
+  const STUCK_MS = [5000, 600000];
   // v8.GCProfiler costs 20-40 µs in each collection, 15-30 µs more where it is drained, and 3-4 KB of JSON until then
   // (Node 18: 2.6 KB, 40 + 17 µs; 20: 2.9 KB, 20 + 16; 22: 3.4 KB, 30 + 19; 24: 3.9 KB, 10 + 21; 26: 3.9 KB, 20 + 20);
   // on natural collections, with colder caches, 80-150 µs altogether. Every collection is charged to an allowance of ten
@@ -489,6 +490,7 @@
     if (stalled > STALLED_TICKS) lost();
     else if (writable()) send(frame(why));
     settle();
+    if (why === 'interval') unstick();
     if (cramped && lookAgain < interval) sampleSoon(lookAgain);
   }
 
@@ -674,6 +676,10 @@
   // ------------------------------------------------------------------------------------- what the agent may ask
 
   let heard = 'normal';
+  let shedding = false;
+  let patience = STUCK_MS[0];
+  let majorsThen = 0;
+  let stuckSince = 0;
   let lostAt = Infinity;
   let drains = 0;
   let drainedOwed = false;
@@ -705,7 +711,27 @@
     const known = PRESSURE_LEVELS.indexOf(level) >= 0 && (nearer === 'heap' || nearer === 'container');
     if (!known || !(typeof ratio === 'number' && ratio >= 0) || level === heard) return;
     heard = level;
+    shedding = nearer === 'heap' && PRESSURE_LEVELS.indexOf(level) >= 2;
+    patience = STUCK_MS[0];
+    stuckSince = now();
     tell('heapwarden:pressure', { level, ratio, nearer });
+  }
+
+  /**
+   * V8 collects when something is allocated. An app that has shed all its load because its heap was full would never
+   * find out that there is room again (seen on every major: 84 % in use for good after all was let go). So where the app
+   * listens, the level stays high and no mark-compact comes, one is made; ever more seldom while it does not help.
+   */
+  function unstick() {
+    if (!shedding || !listenerCount.call(process, 'heapwarden:pressure')) return;
+    const majors = totals.major ? totals.major.n.reduce((sum, n) => sum + n, 0) : 0;
+    if (majors !== majorsThen) {
+      majorsThen = majors;
+      stuckSince = now();
+    } else if (now() - stuckSince >= patience) {
+      patience = Math.min(STUCK_MS[1], patience * 2);
+      collect();
+    }
   }
 
   /** Without an agent nobody would ever take a level back: an app must not shed load for good because of that. */
@@ -713,6 +739,7 @@
     lostAt = Infinity;
     if (heard === 'normal') return;
     heard = 'normal';
+    shedding = false;
     tell('heapwarden:pressure', { level: 'normal', ratio: null, nearer: null });
   }
 
@@ -737,9 +764,12 @@
     if (drainedOwed && configured && writable() && send({ t: 'drained' })) drainedOwed = false;
   }
 
-  /** One full collection, and a frame after it. */
+  /** One full collection, and a frame after it. Whoever asks again too soon gets the frame alone. */
   function collect() {
-    if (now() - collectedAt < COLLECT_GAP_MS) return;
+    if (now() - collectedAt < COLLECT_GAP_MS) {
+      sampleSoon(GC_FRAME_GAP_MS);
+      return;
+    }
     collector()();
     collectedAt = now();
     live = oldSpace().used;
