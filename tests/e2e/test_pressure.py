@@ -1,59 +1,97 @@
-"""What an app hears of the pressure it is under, and what the example makes of it."""
+"""The example that listens to its pressure: the cache shrinks, load is shed, and all is well again, on every major."""
 
-import subprocess
+import http.client
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
 from fakes.conditions import wait_for
-from fakes.machine import APPS, NODE_MAJORS, Program, agent, get, node
+from fakes.machine import NODE_MAJORS, ROOT, AgentHandle, Program, agent, app, get, node
 
-CONFIG = "sample_interval: 200ms\n"
+EXAMPLE = ROOT / "config" / "examples" / "pressure" / "server.js"
+HEAP_MB = 128
+REPORT_MB = 12
+WELL_AGAIN_SECONDS = 60.0
+
+pytestmark = [pytest.mark.node, pytest.mark.timeout(240)]
 
 
-@pytest.mark.parametrize("major", NODE_MAJORS)
-def test_the_example_shrinks_its_cache_sheds_load_and_recovers(tmp_path: Path, major: int) -> None:
-    """128 MiB of heap: elevated halves the cache, high answers 503 and empties it, room again and it serves again."""
-    with agent(tmp_path, CONFIG) as watcher:
-        command = [node(major), "--expose-gc", "--max-old-space-size=128", APPS / "pressed.cjs", "0"]
-        process = subprocess.Popen(
-            [str(part) for part in command],
-            env=watcher.environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        app = Program(process)
-        assert process.stdin is not None
+class Shop:
+    """The example, seen through its own endpoints and the agent's."""
 
-        def hold(mib: int) -> None:
-            assert process.stdin is not None
-            process.stdin.write(f"{mib}\n")
-            process.stdin.flush()
+    def __init__(self, watcher: AgentHandle, program: Program) -> None:
+        """Once it listens."""
+        self.port = int(program.line("pressure example on ").rsplit(":", 1)[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._watcher = watcher
+        self.pid = program.pid
 
-        def level() -> object:
-            answer = watcher.get("/pressure/pressed")
-            return answer.json["level"] if answer.status == 200 else None
+    def stats(self) -> dict[str, int]:
+        """What it says of itself."""
+        found: dict[str, int] = get(f"{self.url}/stats").json
+        return found
 
-        try:
-            port = int(app.line("listening on").split()[-1])
-            url = f"http://127.0.0.1:{port}"
-            wait_for(lambda: level() == "normal", 60)
-            for number in range(20):
-                assert get(f"{url}/{number}").text.startswith("normal")
-            hold(75)
-            wait_for(lambda: get(f"{url}/0").text.startswith("elevated"), 60)
-            assert int(get(f"{url}/0").text.split()[1]) <= 12
-            hold(110)
-            wait_for(lambda: get(f"{url}/0").status == 503, 60)
-            assert level() in ("high", "critical")
-            hold(0)
-            wait_for(lambda: get(f"{url}/0").text.startswith("normal"), 60)
-            assert int(get(f"{url}/0").text.split()[1]) == 1
-            assert watcher.get("/pressure/nobody").status == 404
-        finally:
-            process.stdin.close()
-            process.terminate()
-            process.wait()
-            app.gathered()
+    def told(self) -> str | None:
+        """The level, as the agent tells others."""
+        level: str | None = self._watcher.get("/pressure/server").json["level"]
+        return level
+
+    def ratio(self) -> float:
+        """The ratio behind it."""
+        return float(self._watcher.get("/pressure/server").json["ratio"] or 0.0)
+
+    def report(self) -> http.client.HTTPConnection:
+        """A long answer that holds memory until the connection is closed."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection.request("GET", f"/report?mib={REPORT_MB}&seconds=600")
+        assert connection.getresponse().status == 200
+        return connection
+
+
+@pytest.fixture(params=NODE_MAJORS)
+def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
+    """The example under an agent at its defaults."""
+    with agent(tmp_path) as watcher:
+        option = f"--max-old-space-size={HEAP_MB}"
+        with app(watcher, node(request.param), option, EXAMPLE, "0") as started:
+            made = Shop(watcher, started)
+            wait_for(lambda: made.told() == "normal")
+            yield made
+
+
+def test_the_cache_shrinks_and_may_grow_again(shop: Shop) -> None:
+    """Users are asked for until the heap is elevated; what the cache lets go of brings it back to normal."""
+    users = iter(range(100_000))
+    shrunk = wait_for(lambda: _grown(shop, users), 120, every=0.01)
+    assert shrunk["entries"] <= shrunk["room"] == 50
+    wait_for(lambda: shop.told() == "normal", WELL_AGAIN_SECONDS)
+    wait_for(lambda: shop.stats()["room"] == 10_000)
+    assert get(f"{shop.url}/users/1").status == 200
+
+
+def _grown(shop: Shop, users: Iterator[int]) -> dict[str, int] | None:
+    """Ten more users; the figures once the cache has been told to shrink."""
+    for _ in range(10):
+        assert get(f"{shop.url}/users/{next(users)}").status in (200, 503)
+    stats = shop.stats()
+    return stats if stats["room"] == 50 else None
+
+
+def test_load_is_shed_and_taken_again(shop: Shop) -> None:
+    """Long answers fill the heap: new requests get 503 and others hear why, until the long ones have ended."""
+    with ExitStack() as reports:
+        for count in range(1, 2 * HEAP_MB // REPORT_MB):
+            reports.enter_context(closing(shop.report()))
+            wait_for(lambda least=count: shop.ratio() >= 0.9 * least * REPORT_MB / HEAP_MB)
+            if shop.ratio() >= 0.8:
+                break
+        wait_for(lambda: shop.stats()["shedding"])
+        refused = get(f"{shop.url}/users/1")
+        assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+        assert json.loads(refused.text) == {"error": "short of memory"}
+        assert shop.told() in ("high", "critical")
+    wait_for(lambda: get(f"{shop.url}/users/1").status == 200, WELL_AGAIN_SECONDS)
+    wait_for(lambda: shop.told() == "normal", WELL_AGAIN_SECONDS)

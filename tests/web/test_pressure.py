@@ -94,11 +94,13 @@ def test_unknown_names_are_not_found(client: Client, world: World) -> None:
 
 
 def test_nothing_is_known_yet(client: Client, world: World) -> None:
-    """A name of the settings without a process, none at all, and a process without figures: null, and no error."""
+    """A name of the settings, any name of an agent that has just begun, no process at all, or one without figures."""
     nobody = {"process": None, "worker": None, "level": None, "ratio": None, "nearer": None}
     world.options = WebOptions(known_names=frozenset({"api"}))
     for path in ("/pressure", "/pressure/api"):
         assert client.get(path).json() == {**nobody, "processCount": 0, "processes": []}
+    world.options = WebOptions(start_grace_seconds=100)
+    assert client.get("/pressure/any").json() == {**nobody, "processCount": 0, "processes": []}
     world.has((watched(bare=True), None), (at(0.1, worker=1), PressureLevel.NORMAL))
     told = client.get("/pressure/api").json()
     assert (told["level"], told["processCount"]) == ("normal", 2)

@@ -676,7 +676,7 @@
   // ------------------------------------------------------------------------------------- what the agent may ask
 
   let heard = 'normal';
-  let shedding = false;
+  let pressed = false;
   let patience = STUCK_MS[0];
   let majorsThen = 0;
   let stuckSince = 0;
@@ -711,19 +711,20 @@
     const known = PRESSURE_LEVELS.indexOf(level) >= 0 && (nearer === 'heap' || nearer === 'container');
     if (!known || !(typeof ratio === 'number' && ratio >= 0) || level === heard) return;
     heard = level;
-    shedding = nearer === 'heap' && PRESSURE_LEVELS.indexOf(level) >= 2;
+    pressed = nearer === 'heap' && level !== 'normal';
     patience = STUCK_MS[0];
     stuckSince = now();
     tell('heapwarden:pressure', { level, ratio, nearer });
   }
 
   /**
-   * V8 collects when something is allocated. An app that has shed all its load because its heap was full would never
-   * find out that there is room again (seen on every major: 84 % in use for good after all was let go). So where the app
-   * listens, the level stays high and no mark-compact comes, one is made; ever more seldom while it does not help.
+   * V8 collects when something is allocated. An app that has let go of its cache, or shed all its load, because its heap
+   * was full would never find out that there is room again (seen on every major: 84 % in use for good after all was let
+   * go). So where the app listens, the level stays and no mark-compact comes, one is made; ever more seldom while it does
+   * not help.
    */
   function unstick() {
-    if (!shedding || !listenerCount.call(process, 'heapwarden:pressure')) return;
+    if (!pressed || !listenerCount.call(process, 'heapwarden:pressure')) return;
     const majors = totals.major ? totals.major.n.reduce((sum, n) => sum + n, 0) : 0;
     if (majors !== majorsThen) {
       majorsThen = majors;
@@ -739,7 +740,7 @@
     lostAt = Infinity;
     if (heard === 'normal') return;
     heard = 'normal';
-    shedding = false;
+    pressed = false;
     tell('heapwarden:pressure', { level: 'normal', ratio: null, nearer: null });
   }
 

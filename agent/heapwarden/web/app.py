@@ -119,7 +119,7 @@ class _Site:
 
     async def pressure_of_one(self, process: str) -> Response:
         """The same for the processes of one name: 200, or 404 for a name that is not known."""
-        return answer(pressure.of_one(process, self.snapshot(), self.options(), self.level))
+        return answer(pressure.of_one(process, self.snapshot(), self.options(), self.level, self.monotonic()))
 
     async def restart(self, request: Request, process: str) -> Response:
         """Restart the processes of one name (`?worker=0`: one of them), one at a time. Needs the token."""

@@ -55,7 +55,7 @@ def of_one(name: str, snapshot: Snapshot, options: WebOptions, now: float) -> An
     gone = _gone([one for one in snapshot.restarts if one.name.process == name], options)
     if gone is not None:
         return gone
-    if name in options.known_names or _within_grace(snapshot, options, now):
+    if name in options.known_names or within_grace(snapshot, options, now):
         return _none_yet(snapshot, options, now, f"no process called {name!r} found yet")
     return unknown_name(name, snapshot, options)
 
@@ -131,7 +131,7 @@ def _listed(processes: Sequence[Watched]) -> Sequence[Watched]:
 
 def _none_yet(snapshot: Snapshot, options: WebOptions, now: float, reason: str) -> Answer:
     body = _nobody(HealthState.STARTING, [reason])
-    if _within_grace(snapshot, options, now):
+    if within_grace(snapshot, options, now):
         return Answer(200, body)
     return Answer(503, body, _retry_after(options))
 
@@ -157,7 +157,8 @@ def _nobody(state: HealthState, reasons: list[str]) -> Json:
     }
 
 
-def _within_grace(snapshot: Snapshot, options: WebOptions, now: float) -> bool:
+def within_grace(snapshot: Snapshot, options: WebOptions, now: float) -> bool:
+    """Whether any name may still appear."""
     return now - snapshot.agent_started_at < options.start_grace_seconds
 
 

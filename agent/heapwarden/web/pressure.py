@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from heapwarden.domain.findings import PressureLevel
 from heapwarden.domain.identity import ProcessId
 from heapwarden.domain.snapshot import Snapshot, Watched
-from heapwarden.web.health import MOST_LISTED, Answer, unknown_name
+from heapwarden.web.health import MOST_LISTED, Answer, unknown_name, within_grace
 from heapwarden.web.options import WebOptions
 from heapwarden.web.views import Json
 
@@ -20,10 +20,10 @@ def of_all(snapshot: Snapshot, level: Level) -> Answer:
     return Answer(200, _body(snapshot.processes, level))
 
 
-def of_one(name: str, snapshot: Snapshot, options: WebOptions, level: Level) -> Answer:
-    """The same of the processes called ``name``; 404 where neither the settings nor the machine know it."""
+def of_one(name: str, snapshot: Snapshot, options: WebOptions, level: Level, now: float) -> Answer:
+    """The same of the processes called ``name``; 404 as for health, where neither settings nor machine know it."""
     found = snapshot.by_name.get(name, ())
-    if not found and name not in options.known_names:
+    if not (found or name in options.known_names or within_grace(snapshot, options, now)):
         return unknown_name(name, snapshot, options)
     return Answer(200, _body(found, level))
 
