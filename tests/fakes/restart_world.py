@@ -42,6 +42,7 @@ class World:
         self.reporters, self.hooks = FakeReporters(), FakeHooks()
         self.actuator = FakeActuator(on_terminate=self.end, on_kill=self.end)
         self.successors = True
+        self.step = 0.5
         self.ports: dict[ProcessId, frozenset[int]] = {}
         self.rss: dict[Process, int] = {}
         self.begin(rules)
@@ -134,11 +135,11 @@ class World:
             self.grow(process)
 
     async def pass_time(self, seconds: float, each: Callable[[], object] = lambda: None) -> None:
-        """So long, a tick each half second, with ``each`` before it."""
+        """So long, a tick each :attr:`step`, with ``each`` before it."""
         end = self.clock.now + seconds
         while self.clock.now < end:
             each()
             self.tick()
-            self.clock.advance(0.5)
+            self.clock.advance(self.step)
             for _ in range(5):
                 await asyncio.sleep(0)

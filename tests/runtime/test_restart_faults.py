@@ -10,14 +10,14 @@ from fakes import figures
 from fakes.figures import MIB
 from fakes.journal import FakeJournal
 from fakes.restart_world import AT_ONCE, LIMIT, World
-from heapwarden.domain.errors import ActuationError
+from heapwarden.domain.errors import ActuationError, RequestRefusedError
 from heapwarden.domain.event import Event
 from heapwarden.domain.health import HealthState
 from heapwarden.domain.identity import Process, ProcessId
 from heapwarden.domain.restart import Outcome, Plan, Restart, Stage
 from heapwarden.domain.sample import ContainerFigures
 from heapwarden.policy.matching import Watchlist
-from heapwarden.policy.restart import Budget, Pauses, RestartRules, ShareRule
+from heapwarden.policy.restart import Budget, MemoryRule, Pauses, RestartRules, ShareRule
 from heapwarden.ports import Remembered
 
 pytestmark = pytest.mark.anyio
@@ -346,7 +346,7 @@ async def test_agents_that_crash_on_a_full_disk_restart_nothing() -> None:
     assert not world.actuator.terminated
 
 
-@pytest.mark.parametrize("jump", [-86_400.0, 7_200.0])
+@pytest.mark.parametrize("jump", [-86_400.0, 7_200.0, 8 * 86_400.0])
 async def test_a_clock_that_jumps_changes_neither_uptime_nor_budget(jump: float) -> None:
     """A day back: a process that is up for minutes is not young. Two hours on: what was spent stays spent."""
     rules = replace(NO_DRAIN, pauses=Pauses(0, 0), budget=Budget(2, 3_600), min_uptime_seconds=60)
@@ -426,3 +426,125 @@ def _deafen(world: World, gone: Process) -> None:
     for id_ in world.discovery.running:
         if id_ != gone.id:
             world.ports[id_] = frozenset()
+
+
+@pytest.mark.parametrize("name", ["server", "cron"])
+async def test_a_container_is_read_anew_before_another_of_its_processes_goes(name: str) -> None:
+    """The largest has ended between two ticks; what was read before is no reason to end the next, of whichever name."""
+    world = World(replace(CONTAINER, container_usage=ShareRule(0.9, 10.0)), apps=2)
+    big, small = world.apps
+    other = replace(small, script=name, argv=("node", f"/app/{name}.js"))
+    world.discovery.running[other.id] = other
+    world.grow(big, 1_900 * MIB)
+    world.grow(other, 60 * MIB)
+    await world.restarts.start()
+    due = world.clock.now
+
+    def read() -> None:
+        """Each second only; everything else oftener."""
+        nonlocal due
+        if world.clock.now < due:
+            return
+        due = world.clock.now + 1
+        used = 1_960 if big.id in world.discovery.running else 150
+        container = ContainerFigures(world.clock.now, used * MIB, 2_000 * MIB, cgroup="/pod")
+        readings = dict.fromkeys((process.id for process in world.watch.processes), container)
+        world.watch.read("cgroup", readings, readings)
+
+    world.step = 0.1
+    await world.pass_time(30, read)
+    assert [restart.process for restart in world.actuator.terminated] == [big.id]
+    await world.restarts.stop()
+
+
+async def test_a_reload_wants_nothing_by_the_old_rules() -> None:
+    """Eighty dry runs at 200 MiB become earnest at 10 GiB; a snapshot is out before all are judged anew."""
+    world = World(replace(AT_ONCE, dry_run=True), apps=0)
+    for number in range(80):
+        process = replace(figures.process(pid=500 + number, start=number + 1, script=f"s{number}"))
+        process = replace(process, started_at=world.clock.wall())
+        world.discovery.running[process.id] = process
+        world.grow(process)
+    await world.restarts.start()
+    await world.pass_time(3)
+    world.watch.apply(Watchlist(default_restart=replace(NO_DRAIN, max_memory=MemoryRule(10_000 * MIB, 0.0))))
+    world.watch.judge(50)
+    world.watch.publish()
+    await world.pass_time(20)
+    assert not world.actuator.terminated
+    await world.restarts.stop()
+
+
+async def test_undrain_ends_a_drain_by_hand_and_the_restart_that_followed_it() -> None:
+    """In service after one request."""
+    world = World()
+    await world.restarts.start()
+    (app,) = world.apps
+    world.tick()
+    world.requests.drain("server", None, "maintenance")
+    world.requests.restart("server", None, "now")
+    await world.until(lambda: world.journal.saves)
+    world.requests.undrain("server", None)
+    await world.until(world.over)
+    await world.until(lambda: world.state(app) is HealthState.HEALTHY)
+    assert world.last().outcome is Outcome.CANCELLED
+    await world.restarts.stop()
+
+
+@pytest.mark.parametrize("signalled", [False, True])
+async def test_nobody_is_killed_for_what_was_asked_a_day_ago(signalled: bool) -> None:
+    """The process has outlived its restart and the agent."""
+    world = World()
+    left = replace(await _begun(world), stage=Stage.TERMINATE, stage_since=world.clock.now, signalled=signalled)
+    world.clock.advance(86_400)
+    world.rss.clear()
+    await _taken_up(world, left, AT_ONCE)
+    await world.pass_time(60)
+    assert not world.actuator.terminated
+    assert not world.actuator.killed
+    assert world.last().outcome is Outcome.CANCELLED
+    await world.restarts.stop()
+
+
+async def test_a_successor_that_came_while_no_agent_was_there_is_one() -> None:
+    """Two minutes later, and its time begins anew."""
+    world = World()
+    left = replace(await _begun(world), stage=Stage.SUCCESSOR, stage_since=world.clock.now)
+    world.end(left)
+    world.clock.advance(120)
+    await _taken_up(world, left, AT_ONCE)
+    await world.until(world.over)
+    assert world.last().outcome is Outcome.DONE
+    await world.restarts.stop()
+
+
+async def test_a_request_that_would_only_lose_another_is_refused() -> None:
+    """Nobody has brought back the last one."""
+    world = World(RestartRules(plan=Plan(drain_seconds=0)), apps=2)
+    world.successors = False
+    await world.restarts.start()
+    world.tick()
+    world.requests.restart("server", "0", "deploy")
+    await world.until(world.over)
+    with pytest.raises(RequestRefusedError) as refused:
+        world.requests.restart("server", "1", "deploy")
+    assert refused.value.code == "not_possible"
+    await world.restarts.stop()
+
+
+async def test_a_port_that_was_opened_by_hand_is_not_waited_for() -> None:
+    """The inspector of the old process; the new one has the port that counts."""
+    world = World(NO_DRAIN)
+    await world.restarts.start()
+    (app,) = world.apps
+    world.ports[app.id] = frozenset({3_000, 9_229})
+    world.grow(app)
+
+    def end(restart: Restart) -> None:
+        world.end(restart)
+        world.ports.update(dict.fromkeys(world.discovery.running, frozenset({3_000})))
+
+    world.actuator.on_terminate = end
+    await world.until(world.over)
+    assert world.last().outcome is Outcome.DONE
+    await world.restarts.stop()

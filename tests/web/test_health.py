@@ -9,7 +9,7 @@ from fakes.restarts import restart
 from fakes.snapshots import MIB, NOW, fleet, heap, isolate, snapshot, verdict, watched
 from fakes.strategies import snapshots
 from heapwarden.domain.health import HealthState
-from heapwarden.domain.identity import Ancestor
+from heapwarden.domain.identity import Ancestor, Name
 from heapwarden.domain.restart import Stage
 from heapwarden.domain.snapshot import Snapshot, Watched
 from heapwarden.web import health
@@ -276,5 +276,15 @@ def test_a_cluster_goes_on_serving_while_one_of_its_workers_is_restarted(state: 
     assert health.of_all(snapshot(serving, restarted), OPTIONS, NOW).status_code == 200
     assert health.of_all(snapshot(restarted), OPTIONS, NOW).status_code == 503
     assert health.of_all(snapshot(worker("0", 51, HealthState.HEALTHY), restarted), OPTIONS, NOW).status_code == 503
+    shop = replace(worker("0", 50, HealthState.HEALTHY), name=Name("shop", "0"))
+    assert health.of_all(snapshot(shop, restarted), OPTIONS, NOW).status_code == 503, "two apps below one PM2"
     ill = worker("2", 50, HealthState.UNHEALTHY)
     assert health.of_all(snapshot(serving, ill), OPTIONS, NOW).status_code == 503
+
+
+def test_an_app_that_is_gone_for_its_restart_counts_beside_others() -> None:
+    """Nobody is there to be sent to under its name, though another process is healthy."""
+    gone = replace(snapshot(watched("cron", judged=verdict())), restarts=(restart("api", stage=Stage.SUCCESSOR),))
+    answer = health.of_all(gone, OPTIONS, NOW)
+    assert (answer.status_code, answer.body["status"]) == (503, "restarting")
+    assert health.of_one("cron", gone, OPTIONS, NOW).status_code == 200

@@ -21,7 +21,7 @@ POLL_SECONDS = 0.05
 ASKED = frozenset({Stage.TERMINATE, Stage.KILL, Stage.SUCCESSOR, Stage.AFTER})
 """Stages of a process that was asked to end."""
 AWAY_SECONDS = 60.0
-"""So much later than a drain and its hooks would have been over, nobody knows whether the restart is still wanted."""
+"""So much later than a stage should have been over, nobody knows whether the restart is still wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,8 @@ class Course:
         self.asked = restart.stage in ASKED and (restart.signalled or restart.stage is not Stage.TERMINATE)
         """Whether its process was asked to end. One that ended before has ended by itself."""
         self.subject = Subject(restart, tools.ground)
+        self.cgroup = ""
+        """Of the container that its process is in; empty where that is not known."""
         self._tools, self._clock = tools, tools.ground.clock
         self._on_change = on_change
         self._hooks: asyncio.Task[str] | None = None
@@ -57,6 +59,7 @@ class Course:
         if not self.restart.open:
             return
         try:
+            await self.subject.found()
             await self._act()
             while self.restart.open:
                 facts = await self._facts()
@@ -77,10 +80,16 @@ class Course:
         await self.keep()
 
     def stale(self) -> bool:
-        """Whether it was left before its process was asked to end, and so long ago that it can't be gone on with."""
-        restart, plan = self.restart, self.restart.plan
-        longest = plan.drain_seconds + sum(hook.timeout_seconds for hook in plan.before) + AWAY_SECONDS
-        return restart.stage not in ASKED and self._clock.monotonic() - restart.stage_since > longest
+        """Whether its stage should have been over so long ago that nobody can say whether it is still wanted."""
+        plan, stage = self.restart.plan, self.restart.stage
+        longest = {
+            Stage.DRAIN: plan.drain_seconds + sum(hook.timeout_seconds for hook in plan.before),
+            Stage.BEFORE: sum(hook.timeout_seconds for hook in plan.before),
+            Stage.TERMINATE: plan.grace_seconds,
+            Stage.KILL: 0.0,
+        }
+        left_for = self._clock.monotonic() - self.restart.stage_since
+        return stage in longest and left_for > longest[stage] + AWAY_SECONDS
 
     async def keep(self) -> bool:
         """Bring the restart as it stands into the log, the snapshot and the journal; whether it is safe there."""

@@ -83,12 +83,14 @@ class Decisions:
     def _not_the_largest(self, wanted: Wanted, snapshot: Snapshot) -> Refusal | None:
         """A full container is no fault of each process in it: the largest goes, and then it is looked at again."""
         container = wanted.watched.sample.container
-        if wanted.trigger.reason is not RestartReason.CONTAINER_USAGE or container is None or not container.cgroup:
+        if not _of_the_container(wanted) or container is None or not container.cgroup:
             return None
+        if self._restarts.busy_in(container.cgroup):
+            return Refusal("sibling", "another process of its container is being restarted")
+        if container.taken_at <= self._watch.last_end_in(container.cgroup):
+            return Refusal("sibling", "a process of its container has just ended, its memory is read anew first")
         within = [one for one in snapshot.processes if _cgroup(one) == container.cgroup]
         largest = max(within, key=_resident_bytes, default=wanted.watched)
-        if any(self._restarts.course(one.process.id) for one in within):
-            return Refusal("sibling", "another process of its container is being restarted")
         if _resident_bytes(largest) > _resident_bytes(wanted.watched):
             name = f"{largest.name.process}/{largest.name.worker}"
             return Refusal("sibling", f"its container is full, and {name} takes more of it")
@@ -119,6 +121,16 @@ class Decisions:
     def _event(self, what: str, text: str, watched: Watched) -> Event:
         name, pid, figures = watched.name, watched.process.id.pid, figures_of(watched)
         return Event(self._clock.wall(), EventKind.HELD, what, text, name.process, name.worker, pid, figures=figures)
+
+
+def _of_the_container(wanted: Wanted) -> bool:
+    """Whether the container is full, and not this process's own heap."""
+    if wanted.trigger.reason is RestartReason.CONTAINER_USAGE:
+        return True
+    codes = {reason.code for reason in wanted.watched.verdict.reasons}
+    own = {ReasonCode.HEAP_USAGE, ReasonCode.GC_THRASHING}
+    unhealthy = wanted.trigger.reason is RestartReason.UNHEALTHY
+    return unhealthy and ReasonCode.CONTAINER_USAGE in codes and not codes & own
 
 
 def _urgency(wanted: Wanted) -> tuple[float, float, int]:

@@ -11,6 +11,7 @@ REMEMBERED_SECONDS = 7 * 86_400.0
 MOST_OF_A_NAME = 5_000
 """The largest budget is 1,000 for one process."""
 MOST_NAMES = 5_000
+DRIFT_SECONDS = 1.0
 
 
 class Past:
@@ -26,8 +27,8 @@ class Past:
         for restart in over:
             self._of.setdefault(restart.name.process, []).append(restart)
         for name in {restart.name.process for restart in over}:
-            oldest = self._of[name][-1].wall - REMEMBERED_SECONDS
-            kept = [one for one in self._of.pop(name) if one.wall > oldest]
+            oldest = self._clock.wall() - REMEMBERED_SECONDS
+            kept = [one for one in self._of.pop(name) if one.wall + self._jumped(one) > oldest]
             self._of[name] = kept[-MOST_OF_A_NAME:]
         while len(self._of) > MOST_NAMES:
             del self._of[next(iter(self._of))]
@@ -37,11 +38,14 @@ class Past:
         return list(self._by_todays_clock(self._of.get(name, ())))
 
     def _by_todays_clock(self, restarts: Iterable[Restart]) -> Iterable[Restart]:
-        offset = self._clock.wall() - self._clock.monotonic()
         for restart in restarts:
-            jumped = offset - (restart.wall - restart.began)
-            if restart.boot != self._boot or not restart.began or abs(jumped) < 1:
-                yield restart
-            else:
-                ended = None if restart.ended_wall is None else restart.ended_wall + jumped
-                yield replace(restart, wall=restart.wall + jumped, ended_wall=ended)
+            jumped = self._jumped(restart)
+            ended = None if restart.ended_wall is None else restart.ended_wall + jumped
+            yield replace(restart, wall=restart.wall + jumped, ended_wall=ended) if jumped else restart
+
+    def _jumped(self, restart: Restart) -> float:
+        """How far the wall clock was set on since; 0 where that is not known, or so little that it is drift."""
+        if restart.boot != self._boot or not restart.began:
+            return 0.0
+        jumped = self._clock.wall() - self._clock.monotonic() - (restart.wall - restart.began)
+        return jumped if abs(jumped) >= DRIFT_SECONDS else 0.0

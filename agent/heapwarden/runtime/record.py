@@ -81,8 +81,9 @@ class Record:
                 self.sample = replace(self.sample, sources=sources)
 
     def follow(self, rule: ProcessRule) -> None:
-        """From now on judge by ``rule``; figures that only the old one had taken go."""
+        """From now on judge by ``rule``; figures that only the old one had taken go, and what it wanted."""
         self.rule = rule
+        self.trigger, self.restart_memory = None, RestartMemory()
         if not rule.restart.tree and self.sample.tree is not None:
             sources = {source: up for source, up in self.sample.sources.items() if source != "tree"}
             self.sample = replace(self.sample, tree=None, sources=sources)
@@ -114,8 +115,7 @@ class Record:
         fullest = max(isolates, key=heap_ratio, default=None)
         majors = activity(self.marks.get(fullest.thread, ())) if fullest else MajorActivity()
         container = self.sample.container
-        if self.rule.restart.any:
-            self.points = extend(self.points, fullest, container, now)
+        self.points = extend(self.points, fullest, container, now) if self.rule.restart.any else ()
         return Findings(
             pressure=pressure(isolates, container),
             heap_total_ratio=worst(heap_total_ratio(isolate) for isolate in isolates),

@@ -38,6 +38,8 @@ class Requests:
             unable = self._restarts.unable(wanted)
             if unable is not None:
                 raise RequestRefusedError("not_possible", unable.text)
+            if self._restarts.nobody_brings_back(wanted):
+                raise RequestRefusedError("not_possible", f"nobody has brought back the last {name} that was restarted")
             accepted.append((wanted, self._restarts.plan(wanted)))
         self._queue += accepted
         self._begin()
@@ -68,6 +70,7 @@ class Requests:
         course = self._restarts.course(process)
         if course is not None and course.restart.stage not in ASKED:
             course.cancelled = "undrained by request"
+            self._restarts.forget_drain(process)
             return True
         queued = len(self._queue)
         self._queue = [entry for entry in self._queue if entry[1].process != process]

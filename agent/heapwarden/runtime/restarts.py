@@ -172,6 +172,8 @@ class Restarts:
         """``wanted`` is what a new restart was decided by; None for one that is taken up."""
         id_ = restart.process
         course = self._courses[id_] = Course(restart, self._tools, lambda: self._phase(id_))
+        container = wanted.watched.sample.container if wanted is not None else None
+        course.cgroup = "" if container is None else container.cgroup
         self._own(restart.id, asyncio.create_task(self._run(course, wanted), name=f"restart {restart.id}"))
         self._phase(id_)
 
@@ -195,7 +197,9 @@ class Restarts:
     def _over(self, course: Course) -> None:
         """It is under way until here, and counts from here on; a task that was cancelled leaves it open."""
         restart, id_ = course.restart, course.restart.process
-        del self._courses[id_]
+        course.subject.release()
+        if self._courses.get(id_) is course:
+            del self._courses[id_]
         self._families.pop(id_, None)
         if not restart.open:
             self._past.add(restart)
@@ -225,6 +229,8 @@ class Restarts:
         log.warning("%s: a restart that was under way is taken up again at %s", name, restart.stage)
         if restart.process.visible and not self._ground.discovery.alive(restart.process):
             self._tell_of_an_end_unseen(restart)
+        if restart.stage is Stage.SUCCESSOR:
+            restart = replace(restart, stage_since=self._clock.monotonic())  # nobody has looked for it meanwhile
         self._carry_out(restart, None)
 
     def _called_off(self, restart: Restart) -> Restart | None:
@@ -232,16 +238,22 @@ class Restarts:
         over = replace(restart, ended_wall=self._clock.wall())
         if restart.boot != self._boot:
             return replace(over, outcome=Outcome.FAILED, note="the machine was started anew in the middle of it")
-        if Course(restart, self._tools, lambda: None).stale():
+        if restart.process in self._courses:
+            return replace(over, outcome=Outcome.FAILED, note="there is another of the same process")
+        visible = restart.process.visible
+        process = self._ground.discovery.identify(restart.process.pid) if visible else None
+        if visible and (process is None or process.id != restart.process):
+            return None  # it has ended: whoever follows it is awaited
+        course = Course(restart, self._tools, lambda: None)
+        if course.stale():
             return replace(over, outcome=Outcome.CANCELLED, note="no agent was there for too long")
-        process = self._ground.discovery.identify(restart.process.pid) if restart.process.visible else None
-        if process is None or process.id != restart.process:
+        if process is None:
             return None
         self._families[restart.process] = process
         rules = self._watch.restart_rules_for(process)
-        if restart.stage not in ASKED and (rules is None or rules.dry_run):
-            return replace(over, outcome=Outcome.CANCELLED, note="the settings do not want it any more")
-        return None
+        unwanted = not course.asked and (rules is None or rules.dry_run)
+        note = "the settings do not want it any more"
+        return replace(over, outcome=Outcome.CANCELLED, note=note) if unwanted else None
 
     def _tell_of_an_end_unseen(self, restart: Restart) -> None:
         if restart.stage in (Stage.SUCCESSOR, Stage.AFTER):
@@ -278,6 +290,14 @@ class Restarts:
         """Which process of this name is being restarted. One is until its outcome is kept and counts in the budget."""
         names = (course.restart.name for course in self._courses.values())
         return next((f"{one.process}/{one.worker}" for one in names if one.process == name), None)
+
+    def busy_in(self, cgroup: str) -> bool:
+        """Whether a process of this cgroup is being restarted."""
+        return any(course.cgroup == cgroup for course in self._courses.values())
+
+    def forget_drain(self, process: ProcessId) -> None:
+        """It is not to be drained again when its restart has come to nothing."""
+        self._by_hand.pop(process, None)
 
     def _below(self, process: ProcessId, pid: int) -> bool:
         family = self._families.get(process)

@@ -15,6 +15,7 @@ from heapwarden.runtime.watch import Watch
 
 log = logging.getLogger(__name__)
 
+FOUND_EVERY_SECONDS = 0.1
 PORTS_SECONDS = 1.0
 PORTS_EVERY_SECONDS = 0.25
 """Between two looks at where a successor listens, each of which costs milliseconds."""
@@ -67,6 +68,12 @@ class Subject:
         self._seen = self._seen or known is not None
         return known
 
+    async def found(self) -> None:
+        """Wait for a process that can't be seen until its reporter is there: an agent that takes up is ahead of it."""
+        clock = self._ground.clock
+        while not self._restart.process.visible and self.watched is None and self.alive(asked=False):
+            await clock.sleep(FOUND_EVERY_SECONDS)
+
     def alive(self, *, asked: bool) -> bool:
         """Whether it still runs; of one that can't be seen its connection tells, once it was ``asked`` to end."""
         process, watched = self._restart.process, self.watched
@@ -111,7 +118,7 @@ class Subject:
 
     def admitted(self, process: Process, restart: Restart) -> None:
         """A process of this name has just been found: it is not sent to before it listens."""
-        if restart.stage is Stage.SUCCESSOR and restart.ports and self._later(process, restart):
+        if restart.open and restart.stage is Stage.SUCCESSOR and restart.ports and self._later(process, restart):
             self._keep_out(process, restart)
 
     def release(self) -> None:
@@ -133,9 +140,12 @@ class Subject:
         return other.id != restart.process and other.started_at > restart.wall
 
     async def _listens(self, process: ProcessId, ports: tuple[int, ...]) -> bool:
-        """On the same ports, or on as many where the kernel chooses them. What can't be known is no objection."""
+        """On one of the same ports, of which some are opened late or by hand; or on as many where the kernel chooses.
+
+        What can't be known is no objection.
+        """
         found = await self._ground.ports(process)
-        return found is None or found.issuperset(ports) or len(found) >= len(ports)
+        return found is None or not found.isdisjoint(ports) or len(found) >= len(ports)
 
     def _keep_out(self, process: Process, restart: Restart) -> None:
         if process.id in self._waiting or process.id in self._ground.watch.phases:

@@ -22,6 +22,10 @@ from heapwarden.runtime.roster import Roster
 log = logging.getLogger(__name__)
 
 
+ENDS_KEPT_SECONDS = 120.0
+"""Longer than any figures of a container take to be read anew."""
+
+
 class Watch:
     """The watched processes. Lives on the event loop; every method takes microseconds a process."""
 
@@ -55,6 +59,7 @@ class Watch:
         self._wrappers: dict[ProcessId, Process] = {}
         self._marked: set[ProcessId] = set()
         self._wanting: set[ProcessId] = set()
+        self._ends: dict[str, float] = {}
         self._started_at = clock.monotonic()
         self.snapshot = Snapshot(at=self._started_at, wall=clock.wall(), agent_started_at=self._started_at)
 
@@ -163,6 +168,10 @@ class Watch:
         rule = self._rule_for(process)
         return None if rule is None else rule.restart
 
+    def last_end_in(self, cgroup: str) -> float:
+        """When the last watched process of this cgroup ended; long ago where none has."""
+        return self._ends.get(cgroup, float("-inf"))
+
     def mark_all(self) -> None:
         """Judge everything next time: durations pass without any news."""
         self._marked.update(self._records)
@@ -250,5 +259,9 @@ class Watch:
         self._forget(record)
         name = record.name
         log.info("%s/%s is gone", name.process, name.worker, extra={"pid": record.process.id.pid})
+        if record.sample.container is not None:
+            now = self._clock.monotonic()
+            self._ends = {cgroup: at for cgroup, at in self._ends.items() if now - at < ENDS_KEPT_SECONDS}
+            self._ends[record.sample.container.cgroup] = now
         if record.watched is not None:
             self.on_ended(replace(record.watched, sample=record.sample))

@@ -39,9 +39,12 @@ class Answer:
 
 def of_all(snapshot: Snapshot, options: WebOptions, now: float) -> Answer:
     """The health of every watched process together."""
+    gone = _gone([one for one in snapshot.restarts if one.name.process not in snapshot.by_name], options)
+    if gone is not None:
+        return gone
     if snapshot.processes:
         return _of(snapshot.processes, snapshot, options, now)
-    return _gone(snapshot.restarts, options) or _none_yet(snapshot, options, now, "no Node process found yet")
+    return _none_yet(snapshot, options, now, "no Node process found yet")
 
 
 def of_one(name: str, snapshot: Snapshot, options: WebOptions, now: float) -> Answer:
@@ -110,10 +113,10 @@ def _covered(processes: Sequence[Watched]) -> Collection[ProcessId]:
     return {one.process.id for one in out if _port_of(one) in served}
 
 
-def _port_of(watched: Watched) -> int | None:
-    """What cluster workers that share their port have in common: the parent's pid; None of all others."""
+def _port_of(watched: Watched) -> tuple[str, int] | None:
+    """What cluster workers that share their port have in common: name and parent, which may be PM2; None of others."""
     heap, above = watched.sample.heap, watched.process.ancestors
-    return above[0].pid if heap is not None and heap.cluster_worker and above else None
+    return (watched.name.process, above[0].pid) if heap is not None and heap.cluster_worker and above else None
 
 
 def _badness(watched: Watched) -> int:
