@@ -62,7 +62,8 @@ def daemon(before: str = "", after: str = "") -> Iterator[tuple[Child, int, Path
     try:
         with child([sys.executable, "-I", "-S", "-c", DAEMON, str(home), before, after], env=environment) as started:
             app = int(started.hear())
-            wait_for(lambda: psutil.Process(app).name() == "sleep")
+            # The kernel gives a program its name before its environment.
+            wait_for(lambda: psutil.Process(app).environ().get("pm_id"))
             yield started, app, home
     finally:
         if app:
