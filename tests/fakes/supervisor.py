@@ -36,6 +36,7 @@ class Supervisor:
 
     folder: Path
     started: Program
+    executable: str
 
     @property
     def control(self) -> tuple[str, ...]:
@@ -48,9 +49,16 @@ class Supervisor:
         def running() -> int:
             lines = [line for line in (*self.started.out, *self.started.err) if "spawned: 'api' with pid " in line]
             pid = int(lines[-1].rsplit(" ", 1)[1]) if lines else 0
-            return pid if pid != other_than and not ended(pid) else 0
+            return pid if pid != other_than and not ended(pid) and self._is_it(pid) else 0
 
         return wait_for(running, 60)
+
+    def _is_it(self, pid: int) -> bool:
+        """Not a copy of supervisord any more, whose handlers would lose a signal."""
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0] == self.executable.encode()
+        except OSError:
+            return False
 
 
 @contextmanager
@@ -61,4 +69,4 @@ def supervisor(*command: str | Path) -> Iterator[Supervisor]:
         config = folder / "supervisord.conf"
         config.write_text(CONFIG.format(folder=folder, command=" ".join(map(str, command))))
         with program([sys.executable, "-m", "supervisor.supervisord", "-c", config]) as started:
-            yield Supervisor(folder, started)
+            yield Supervisor(folder, started, str(command[0]))
