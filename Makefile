@@ -11,7 +11,7 @@ INSTALL := $(PIP) install --require-hashes -r
 EDITABLE := $(PIP) install --no-build-isolation --no-deps --editable .
 ARGS ?=
 
-.PHONY: help run test lint types check bench bench-restart lock docs clean
+.PHONY: help run test lint types check bench bench-restart dashboards lock docs clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -41,6 +41,9 @@ bench-restart: .cache/dev .cache/nodes .cache/parts ## Measure restarts side by 
 docs: .cache/dev ## Write the generated reference pages again
 	$(BIN)/python -m heapwarden.settings.reference > docs/configuration.md
 	$(BIN)/python -m heapwarden.exposition.reference > docs/metrics.md
+
+dashboards: .cache/dev ## Generate Grafana dashboards, rules and provisioning files again
+	@PYTHONPATH=dashboards $(BIN)/python -m mixin
 
 lock: .cache/dev ## Resolve the dependencies anew into requirements/
 	@compile="$(BIN)/pip-compile --quiet --upgrade --strip-extras --allow-unsafe --generate-hashes --no-header --no-annotate \
@@ -74,7 +77,7 @@ $(BIN)/python:
 	mkdir -p .cache && touch $@
 
 .cache/parts: scripts/install-parts
-	@scripts/install-parts prometheus haproxy nginx-light
+	@scripts/install-parts prometheus prometheus-alertmanager haproxy nginx-light chromium
 	mkdir -p .cache && touch $@
 
 .cache/bench-parts: scripts/install-parts

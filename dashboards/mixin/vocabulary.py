@@ -1,0 +1,35 @@
+"""Names that dashboards and rules share: labels, and what the recording rules record."""
+
+WORKLOAD = ("cluster", "namespace", "workload")
+"""``workload`` is relabelled at the scrape; a recorded series has the process's name in it where there is none."""
+IDENTITY = ("cluster", "namespace", "pod", "process", "worker")
+"""One process. On a host without Kubernetes all but the last two are absent."""
+AGENT_JOB = ".*heapwarden.*"
+"""Matches the job of the agents, whether a scrape config or a PodMonitor names it."""
+
+STATES = ("unknown", "starting", "healthy", "degraded", "unhealthy", "draining", "restarting")
+"""Values of ``heapwarden_health_state``, 0 first."""
+
+# Recorded series: level:metric:operation. By WORKLOAD unless said otherwise.
+PROCESSES = "workload:heapwarden_processes:count"
+PROCESSES_BY_STATE = "workload_state:heapwarden_processes:count"
+"""With ``state``, one of STATES."""
+PRESSURE = "workload:heapwarden_pressure_ratio:max"
+RSS = "workload:heapwarden_rss_bytes:sum"
+LIMIT_UNUSED = "workload:heapwarden_limit_unused_bytes:sum"
+"""Memory paid for and not used: each container's limit less the peak of its memory over the last hour."""
+UNHEALTHY = "workload:heapwarden_unhealthy:ratio"
+"""Share of judged processes that are unhealthy now."""
+UNHEALTHY_5M = "workload:heapwarden_unhealthy:avg5m"
+UNHEALTHY_1H = "workload:heapwarden_unhealthy:avg1h"
+EXITS = "workload_reason:heapwarden_exits:increase1m"
+"""With ``reason``: events of the last minute, recorded each minute, so that ``sum_over_time`` counts them over a range.
+A series that is born with its first event counts with its value, as ``increase`` would not have it."""
+RESTARTS = "workload_reason:heapwarden_restarts:increase1m"
+"""The same; dry runs left out."""
+GC_MAJOR_BUCKET = "workload_le:heapwarden_gc_major_duration_seconds_bucket:rate5m"
+"""With ``le``; kinds major and incremental."""
+GC_SHARE = "process:heapwarden_gc:ratio_rate5m"
+"""By IDENTITY: share of wall time in collections."""
+LIMIT_ETA = "process:heapwarden_limit_eta_seconds:min"
+"""By IDENTITY: time to the nearer limit by the growth of the last 30 minutes; absent while nothing grows."""
