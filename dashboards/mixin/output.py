@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from mixin.rules import prometheus
+
 DASHBOARDS = Path(__file__).resolve().parent.parent
 """The folder that all of them are in."""
 
@@ -12,7 +14,7 @@ Files = Mapping[str, str]
 GENERATED = ("grafana", "prometheus", "operator", "provisioning", "kubernetes")
 """Folders in which nothing is written by hand."""
 
-_MAKERS: tuple[Callable[[], Files], ...] = ()
+_MAKERS: tuple[Callable[[], Files], ...] = (prometheus.files,)
 
 
 def files() -> dict[str, str]:

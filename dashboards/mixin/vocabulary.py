@@ -2,8 +2,9 @@
 
 WORKLOAD = ("cluster", "namespace", "workload")
 """``workload`` is relabelled at the scrape; a recorded series has the process's name in it where there is none."""
-IDENTITY = ("cluster", "namespace", "pod", "process", "worker")
-"""One process. On a host without Kubernetes all but the last two are absent."""
+IDENTITY = ("cluster", "namespace", "workload", "pod", "instance", "process", "worker")
+"""One process. On a host without Kubernetes the first four are absent, and ``instance`` tells the hosts apart. A series
+that is recorded by IDENTITY has ``workload`` as it was scraped, so that it joins with what was scraped."""
 AGENT_JOB = ".*heapwarden.*"
 """Matches the job of the agents, whether a scrape config or a PodMonitor names it."""
 
@@ -19,17 +20,22 @@ RSS = "workload:heapwarden_rss_bytes:sum"
 LIMIT_UNUSED = "workload:heapwarden_limit_unused_bytes:sum"
 """Memory paid for and not used: each container's limit less the peak of its memory over the last hour."""
 UNHEALTHY = "workload:heapwarden_unhealthy:ratio"
-"""Share of judged processes that are unhealthy now."""
+"""Share of judged processes that are unhealthy now. Judged are all but those unknown and starting."""
 UNHEALTHY_5M = "workload:heapwarden_unhealthy:avg5m"
+"""Share of judged process-minutes that were unhealthy ones."""
 UNHEALTHY_1H = "workload:heapwarden_unhealthy:avg1h"
 EXITS = "workload_reason:heapwarden_exits:increase1m"
 """With ``reason``: events of the last minute, recorded each minute, so that ``sum_over_time`` counts them over a range.
 A series that is born with its first event counts with its value, as ``increase`` would not have it."""
 RESTARTS = "workload_reason:heapwarden_restarts:increase1m"
 """The same; dry runs left out."""
+PROCESS_EXITS = "process_reason:heapwarden_exits:increase1m"
+PROCESS_RESTARTS = "process_reason:heapwarden_restarts:increase1m"
+"""The same by IDENTITY and ``reason``."""
 GC_MAJOR_BUCKET = "workload_le:heapwarden_gc_major_duration_seconds_bucket:rate5m"
-"""With ``le``; kinds major and incremental."""
+"""With ``le``; kinds major and incremental. Collections per second."""
 GC_SHARE = "process:heapwarden_gc:ratio_rate5m"
-"""By IDENTITY: share of wall time in collections."""
+"""By IDENTITY: share of wall time in collections, the average of its isolates."""
 LIMIT_ETA = "process:heapwarden_limit_eta_seconds:min"
-"""By IDENTITY: time to the nearer limit by the growth of the last 30 minutes; absent while nothing grows."""
+"""By IDENTITY: time to the nearer limit by the growth of the live set or of the container's memory in the last 30
+minutes; absent while nothing grows, where it is more than a day, and in a process's first ten minutes."""

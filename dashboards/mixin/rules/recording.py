@@ -1,0 +1,104 @@
+"""What is recorded so that panels over a whole fleet and alerts need not read every process's series."""
+
+from mixin.rules.events import EVENTS
+from mixin.rules.forecast import FORECAST
+from mixin.rules.promql import aggregate, labels, named, per_workload
+from mixin.rules.rule import Recording, RecordingGroup
+from mixin.vocabulary import (
+    GC_MAJOR_BUCKET,
+    GC_SHARE,
+    IDENTITY,
+    LIMIT_UNUSED,
+    PRESSURE,
+    PROCESSES,
+    PROCESSES_BY_STATE,
+    RSS,
+    STATES,
+    UNHEALTHY,
+    UNHEALTHY_1H,
+    UNHEALTHY_5M,
+    WORKLOAD,
+)
+
+_JUDGED = f'{PROCESSES_BY_STATE}{{state!~"unknown|starting"}}'
+_UNHEALTHY = f'{PROCESSES_BY_STATE}{{state="unhealthy"}}'
+
+
+def _of_processes(operator: str, expression: str) -> str:
+    """``expression`` of each process, aggregated to its workload by ``sum``, ``max`` or ``count``."""
+    once_more = "sum" if operator == "count" else operator
+    return per_workload(once_more, f"{operator} by ({labels(named(()))}) ({expression})")
+
+
+def _in_state(value: int, state: str) -> Recording:
+    """A count for every state, 0 too: a sum over time needs it."""
+    return Recording(
+        PROCESSES_BY_STATE, _of_processes("sum", f"heapwarden_health_state == bool {value}"), {"state": state}
+    )
+
+
+def _unhealthy_share(unhealthy: str, judged: str) -> str:
+    return f"{unhealthy}\n/\n({judged} > 0)"
+
+
+def _by_workload(expression: str) -> str:
+    return f"sum by ({labels(WORKLOAD)}) ({expression})"
+
+
+_LIMIT_UNUSED = """\
+clamp_min(
+  heapwarden_container_limit_bytes - max_over_time(heapwarden_container_memory_bytes[1h]),
+  0
+)"""
+# Workers of one name share their container and each repeats its figures, so one of them is taken.
+_LIMIT_UNUSED_ONCE = aggregate(
+    "sum",
+    named(()),
+    aggregate("min", (label for label in IDENTITY if label != "worker"), _LIMIT_UNUSED),
+)
+
+_GC_MAJOR = 'rate(heapwarden_gc_duration_seconds_bucket{kind=~"major|incremental"}[5m])'
+
+# The histogram counts the collections of all isolates of a process.
+_GC_SHARE = f"""\
+sum by ({labels(IDENTITY)}) (rate(heapwarden_gc_duration_seconds_sum[5m]))
+/
+clamp_min(max by ({labels(IDENTITY)}) (heapwarden_isolates), 1)"""
+
+GROUPS: tuple[RecordingGroup, ...] = (
+    RecordingGroup(
+        "heapwarden-fleet",
+        "30s",
+        (
+            Recording(PROCESSES, _of_processes("count", "heapwarden_health_state")),
+            *(_in_state(value, state) for value, state in enumerate(STATES)),
+            Recording(PRESSURE, _of_processes("max", "heapwarden_pressure_ratio")),
+            Recording(RSS, _of_processes("sum", "heapwarden_rss_bytes")),
+            Recording(UNHEALTHY, _unhealthy_share(_by_workload(_UNHEALTHY), _by_workload(_JUDGED))),
+            *(
+                Recording(
+                    name,
+                    _unhealthy_share(
+                        _by_workload(f"sum_over_time({_UNHEALTHY}[{time}])"),
+                        _by_workload(f"sum_over_time({_JUDGED}[{time}])"),
+                    ),
+                )
+                for name, time in ((UNHEALTHY_5M, "5m"), (UNHEALTHY_1H, "1h"))
+            ),
+        ),
+    ),
+    RecordingGroup(
+        "heapwarden-memory",
+        "1m",
+        (Recording(LIMIT_UNUSED, per_workload("sum", _LIMIT_UNUSED_ONCE)), *FORECAST),
+    ),
+    RecordingGroup(
+        "heapwarden-collections",
+        "1m",
+        (
+            Recording(GC_MAJOR_BUCKET, per_workload("sum", f"sum by ({labels(named(('le',)))}) ({_GC_MAJOR})", "le")),
+            Recording(GC_SHARE, _GC_SHARE),
+        ),
+    ),
+    RecordingGroup("heapwarden-events", "1m", EVENTS),
+)
