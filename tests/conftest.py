@@ -1,7 +1,12 @@
 """What all tests share."""
 
+import signal
+
 import pytest
 from hypothesis import settings
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell has it for what runs in its background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # or no program started here could be interrupted
 
 settings.register_profile("unhurried", deadline=None)  # a loaded machine is no fault in the code
 settings.load_profile("unhurried")

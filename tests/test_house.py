@@ -85,12 +85,13 @@ EXTRAS = PROJECT["optional-dependencies"]
     ],
 )
 def test_locks_have_what_the_project_asks_for(lock: str, wanted: list[str]) -> None:
-    """Every dependency, at its lower bound or above."""
+    """Every dependency, at its lower bound or above; the one version, where one is pinned."""
     found = locked(LOCKS[lock])
     for requirement in wanted:
-        name, bound = requirement.split(">=")
+        name, relation, bound = re.split(r"(>=|==)", requirement)
         assert normal(name) in found, requirement
-        assert numbers(found[normal(name)]) >= numbers(bound), requirement
+        version = numbers(found[normal(name)])
+        assert version == numbers(bound) if relation == "==" else version >= numbers(bound), requirement
 
 
 def test_what_runs_is_what_was_tested() -> None:
