@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from mixin.provisioning import configmaps, grafana
 from mixin.rules import prometheus
 
 DASHBOARDS = Path(__file__).resolve().parent.parent
@@ -14,7 +15,7 @@ Files = Mapping[str, str]
 GENERATED = ("grafana", "prometheus", "operator", "provisioning", "kubernetes")
 """Folders in which nothing is written by hand."""
 
-_MAKERS: tuple[Callable[[], Files], ...] = (prometheus.files,)
+_MAKERS: tuple[Callable[[], Files], ...] = (prometheus.files, grafana.files)
 
 
 def files() -> dict[str, str]:
@@ -25,6 +26,7 @@ def files() -> dict[str, str]:
             if path in made:
                 raise ValueError(f"{path} is made twice")
             made[path] = text
+    made.update(configmaps.files(made))
     return made
 
 
