@@ -31,8 +31,11 @@ from heapwarden.runtime import memory_log
 from heapwarden.runtime.clock import SystemClock
 from heapwarden.runtime.course import Tools
 from heapwarden.runtime.decisions import Decisions
+from heapwarden.runtime.entries import MOST as MOST_ENTRIES
+from heapwarden.runtime.entries import Entries
 from heapwarden.runtime.exits import Exits, Witnesses
 from heapwarden.runtime.health_log import HealthLog
+from heapwarden.runtime.history import History
 from heapwarden.runtime.pressure import PressureLevels
 from heapwarden.runtime.requests import Requests
 from heapwarden.runtime.restarts import Restarts
@@ -50,6 +53,7 @@ from heapwarden.sources.reporter.server import ReporterServer
 from heapwarden.sources.tree import TreeSource
 from heapwarden.web.app import create_app
 from heapwarden.web.gate import Gate
+from heapwarden.web.live_events import Live
 from heapwarden.web.operations import Operations
 from heapwarden.web.options import WebOptions
 from heapwarden.web.server import HttpServer
@@ -95,6 +99,7 @@ class Agent:
             max_age_seconds=settings.journal_max_age_seconds,
             max_rows=settings.journal_max_rows,
         )
+        self._entries = Entries()
         self._ports = PortsInTime(ListeningPorts(PROC), self._metrics)
         tools = Tools(
             ground=Ground(self._watch, discovery, self._clock, self._ports),
@@ -116,6 +121,7 @@ class Agent:
         self._pressure = PressureLevels(self._reporters)
         self._watch.on_published.append(self._pressure.published)
         Decisions(self._restarts, self._watch, reporters=self._reporters, journal=self._journal, clock=self._clock)
+        self._live = self._live_page()
         self._watch.ledger = lambda: Ledger(self._restarts.counts, self._exits.counts)
         self._ticker = Ticker(
             self._watch,
@@ -133,6 +139,7 @@ class Agent:
     async def start(self) -> None:
         """Open the address and the socket, and begin to tick. Raises ListenError, SocketUnavailableError."""
         host, port = self._http.bind()
+        self._entries.seed(await self._journal.recent(MOST_ENTRIES))
         await self._restarts.start()
         self._configure_reporters()
         await self._reporters.start()
@@ -152,6 +159,7 @@ class Agent:
     async def stop(self) -> None:
         """End everything; what is not open is no error."""
         self._soon.cancel()
+        self._live.stop()
         self._http.stop()
         await self._restarts.stop()
         await self._reporters.stop()
@@ -225,7 +233,18 @@ class Agent:
                 self._clock,
             ),
             level=self._pressure.level,
+            live=self._live,
         )
+
+    def _live_page(self) -> Live:
+        """The live page's figures and entries, and its clients."""
+        history, entries = History(), self._entries
+        live = Live(self._watch.snapshot, history, entries, self._web_options)
+        self._watch.on_published.append(history.published)
+        history.on_recorded = live.recorded
+        entries.on_new = live.wake
+        self._journal.on_event = entries.add
+        return live
 
     def _token(self) -> str | None:
         token = self._settings.api_token

@@ -163,7 +163,7 @@ def test_the_schema_lists_every_endpoint(client: Client) -> None:
     assert set(paths) == {
         *("/", "/healthz", "/healthz/{process}", "/readyz", "/livez"),
         *("/metrics", "/metrics/prom-client", "/processes", "/processes/{process}"),
-        *("/pressure", "/pressure/{process}"),
+        *("/pressure", "/pressure/{process}", "/live/events"),
         *(f"/processes/{{process}}{verb}" for verb in VERBS),
     }
     for path, methods in paths.items():

@@ -55,6 +55,8 @@ class SqliteJournal:
         self._ended: Ticket[bool] | None = None
         self._busy_since: float | None = None
         self._silent = False
+        self.on_event: Callable[[Event], None] = lambda _event: None
+        """Called with each event that is to be kept, at once and whether or not it can be."""
 
     @property
     def trouble(self) -> str | None:
@@ -72,10 +74,12 @@ class SqliteJournal:
 
     async def save(self, restart: Restart, event: Event) -> bool:
         """Whether both are committed. False: the restart is not written later either, unless it has ended."""
+        self.on_event(event)
         return bool(await self._ask(lambda keeper, claim: keeper.save(restart, event, claim), SAVE_SECONDS))
 
     def append(self, event: Event) -> None:
         """Keep an event when there is time; dropped and counted when too many wait."""
+        self.on_event(event)
         self._put(lambda keeper: keeper.keep(event), MOST_WAITING)
 
     async def recent(self, most: int, process: str | None = None) -> Sequence[Event]:

@@ -13,6 +13,7 @@ from heapwarden.web import health, landing, pressure
 from heapwarden.web.gate import OFF
 from heapwarden.web.health import Answer
 from heapwarden.web.listing import listing
+from heapwarden.web.live_events import Live
 from heapwarden.web.operations import Operations, Verb
 from heapwarden.web.options import Page, WebOptions
 from heapwarden.web.responses import NO_STORE, PagedResponse, Turns, answer
@@ -30,14 +31,15 @@ def create_app(
     prom_client_metrics: Metrics,
     operations: Operations | None = None,
     level: pressure.Level = lambda _process: None,
+    live: Live | None = None,
 ) -> FastAPI:
     """All endpoints over the newest ``snapshot``; ``monotonic`` is the clock that its times were read from.
 
     Without ``operations`` nothing can be asked for that would change anything. ``level`` knows the level of pressure
-    that each process is told.
+    that each process is told. Without ``live`` there are no events for the live page.
     """
     app = FastAPI(title="Heapwarden", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
-    site = _Site(snapshot, monotonic, options, metrics, prom_client_metrics, operations, level)
+    site = _Site(snapshot, monotonic, options, metrics, prom_client_metrics, operations, level, live)
     _get(app, "/", site.index)
     _get(app, "/healthz", site.healthz)
     _get(app, "/healthz/{process}", site.healthz_of_one)
@@ -49,6 +51,7 @@ def create_app(
     _get(app, "/processes/{process}", site.processes_of_one)
     _get(app, "/pressure", site.pressure)
     _get(app, "/pressure/{process}", site.pressure_of_one)
+    _get(app, "/live/events", site.live_events)
     for verb, endpoint in (("restart", site.restart), ("drain", site.drain), ("undrain", site.undrain)):
         app.add_api_route(f"/processes/{{process}}/{verb}", endpoint, methods=["POST"], response_model=None)
     app.add_exception_handler(HTTPException, _refused)
@@ -72,6 +75,7 @@ class _Site:
     prom_client_metrics: Metrics
     operations: Operations | None
     level: pressure.Level
+    live: Live | None
     turns: Turns = field(default_factory=Turns)
 
     async def healthz(self) -> Response:
@@ -132,6 +136,12 @@ class _Site:
     async def undrain(self, request: Request, process: str) -> Response:
         """End a drain, or a restart that has not yet asked the process to end. Needs the token."""
         return await self._changed("undrain", process, request)
+
+    async def live_events(self, request: Request) -> Response:
+        """Everything that the live page shows, as server-sent events; with `?process=NAME&worker=0`, one in detail."""
+        if self.live is None:
+            raise HTTPException(404)
+        return self.live.answer(request)
 
     async def index(self) -> Response:
         """A page of links for people."""

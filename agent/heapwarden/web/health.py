@@ -83,7 +83,7 @@ def of_agent(snapshot: Snapshot, options: WebOptions, now: float) -> Answer:
 
 def _of(processes: Sequence[Watched], snapshot: Snapshot, options: WebOptions, now: float) -> Answer:
     covered = _covered(processes)
-    worst = max((one for one in processes if one.process.id not in covered), key=_badness).verdict
+    worst = max((one for one in processes if one.process.id not in covered), key=badness).verdict
     listed = _listed(processes)
     several = len(processes) > 1
     body = {
@@ -119,7 +119,7 @@ def _port_of(watched: Watched) -> tuple[str, int] | None:
     return (watched.name.process, above[0].pid) if heap is not None and heap.cluster_worker and above else None
 
 
-def _badness(watched: Watched) -> int:
+def badness(watched: Watched) -> int:
     """Whoever must not be sent to is worse than all others, so that status and code never contradict each other."""
     verdict = watched.verdict
     return _RANK[verdict.state] + (0 if verdict.serving else len(_RANK))
@@ -129,7 +129,7 @@ def _listed(processes: Sequence[Watched]) -> Sequence[Watched]:
     if len(processes) <= MOST_LISTED:
         return processes
     ill = [one for one in processes if one.verdict.state is not HealthState.HEALTHY]
-    return sorted(ill, key=_badness, reverse=True)[:MOST_LISTED]
+    return sorted(ill, key=badness, reverse=True)[:MOST_LISTED]
 
 
 def _none_yet(snapshot: Snapshot, options: WebOptions, now: float, reason: str) -> Answer:

@@ -23,7 +23,7 @@ def memory_usage(processes: Iterable[Watched]) -> Json:
         if sample.kernel is not None:
             kernels += 1
             rss += sample.kernel.rss_bytes
-        main = _main(sample.heap)
+        main = main_isolate(sample.heap)
         if main is not None:
             heaps += 1
             total += main.heap_total_bytes
@@ -42,7 +42,7 @@ def memory_usage(processes: Iterable[Watched]) -> Json:
 def brief(watched: Watched, snapshot: Snapshot, now: float) -> Json:
     """What a health check tells of one process."""
     sample, verdict, pressure = watched.sample, watched.verdict, watched.findings.pressure
-    main = _main(sample.heap)
+    main = main_isolate(sample.heap)
     container = sample.container
     return {
         "process": watched.name.process,
@@ -134,7 +134,7 @@ def _heap(heap: HeapFigures | None, snapshot: Snapshot, now: float) -> Json:
         "source": heap.source,
         "connected": heap.connected,
         "sampledAt": None if taken is None else taken - snapshot.agent_started_at,
-        "loop": None if (main := _main(heap)) is None else _loop(main.loop),
+        "loop": None if (main := main_isolate(heap)) is None else _loop(main.loop),
         "gc": {
             kind: {"count": totals.count, "seconds": totals.seconds, "reclaimed": totals.reclaimed_bytes}
             for kind, totals in heap.gc().items()
@@ -176,7 +176,7 @@ def _loop(loop: LoopDelay | None) -> Json | None:
     }
 
 
-def _main(heap: HeapFigures | None) -> Isolate | None:
+def main_isolate(heap: HeapFigures | None) -> Isolate | None:
     """``heap.main`` in a quarter of the time: a health check of a thousand processes asks a thousand times."""
     isolates = heap.isolates if heap is not None else ()
     return isolates[0] if isolates and isolates[0].thread == 0 else None

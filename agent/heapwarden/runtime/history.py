@@ -1,0 +1,192 @@
+"""What each process was like lately: every sample of the last minutes, and a row a minute of the last hours.
+
+The rows belong to a slot and not to a process, so that a restart can be seen. Times are kept by the monotonic clock,
+whatever happens to the other one, and are told as Unix time.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from heapwarden.domain.identity import Name, ProcessId
+from heapwarden.domain.snapshot import Snapshot, Watched
+from heapwarden.runtime.columns import ROW, Totals, merged, packable, row
+from heapwarden.runtime.ring import PAGE_ROWS, Ring
+
+FINE_SECONDS = 600.0
+COARSE_SECONDS = 60.0
+FINE_PAGES = 61
+"""Ten minutes of one sample a second, and the page that is being filled."""
+COARSE_PAGES = 73
+"""Twelve hours."""
+KEPT_SECONDS = 600.0
+"""How long an empty slot keeps its history."""
+PAGE_BYTES = PAGE_ROWS * ROW.size + 72
+"""With its head and its place in the ring."""
+MEMORY_BYTES = 8 * 2**20
+_STEP = 16
+"""Slots by which their number is rounded up where they share, so that not each new one makes the others smaller."""
+AT_ONCE = 50
+"""Processes recorded before the event loop turns."""
+
+
+@dataclass(slots=True)
+class _Slot:
+    """The history of one name."""
+
+    fine: Ring
+    coarse: Ring
+    seen_at: float
+    process: ProcessId | None = None
+    totals: Totals | None = None
+    """Collections of ``process`` as they were last known."""
+    minute: list[float] = field(default_factory=list)
+    """What the present minute comes to so far."""
+
+
+class History:
+    """Listens to snapshots. All slots together take no more than ``memory_bytes``; 0: nothing is kept."""
+
+    def __init__(
+        self, memory_bytes: int = MEMORY_BYTES, *, soon: Callable[[Callable[[], None]], object] | None = None
+    ) -> None:
+        """Nothing was seen yet. ``soon`` calls a function when the event loop turns."""
+        self.on_recorded: Callable[[Snapshot], None] = lambda _snapshot: None
+        """Called with each snapshot that ended a tick, once its figures are here."""
+        self._soon = soon or (lambda call: asyncio.get_running_loop().call_soon(call))
+        self._slots: dict[Name, _Slot] = {}
+        self._pages = memory_bytes // PAGE_BYTES
+        self._snapshot: Snapshot | None = None
+        self._left: list[Watched] = []
+        self._at = 0.0
+
+    def resize(self, memory_bytes: int) -> None:
+        """From now on so much; what is older goes where that is less."""
+        self._pages = memory_bytes // PAGE_BYTES
+        self._share_out()
+
+    def published(self, snapshot: Snapshot) -> None:
+        """A new snapshot; only those that end a tick count. Takes about 15 µs a process, a few of them at a time."""
+        if snapshot.last_tick_at != snapshot.at:
+            return
+        while self._left:
+            self._record_some()
+        self._snapshot, self._at = snapshot, snapshot.at
+        self._left = list(snapshot.processes)
+        self._let_go()
+        self._go_on()
+
+    def known(self, name: Name) -> bool:
+        """Whether there is any history of this slot."""
+        return name in self._slots
+
+    def rows(self, name: Name, wall_offset: float) -> tuple[bytes, float]:
+        """All rows, packed, oldest first: one a minute, then every sample; and when the newest was taken.
+
+        ``wall_offset`` is what makes Unix time of monotonic time.
+        """
+        slot = self._slots.get(name)
+        rows = [] if slot is None else _rows_of(slot)
+        packed = b"".join(ROW.pack(one[0] + wall_offset, *one[1:]) for one in rows)
+        return packed, rows[-1][0] if rows else -math.inf
+
+    def after(self, name: Name, at: float) -> list[tuple[float, ...]]:
+        """Samples newer than ``at``, by the monotonic clock, oldest first."""
+        slot = self._slots.get(name)
+        return [] if slot is None else slot.fine.after(at)
+
+    @property
+    def bytes_used(self) -> int:
+        """Memory of all rows."""
+        return sum(slot.fine.bytes_used + slot.coarse.bytes_used for slot in self._slots.values())
+
+    def _go_on(self) -> None:
+        self._record_some()
+        if self._left:
+            self._soon(self._go_on)
+        elif self._snapshot is not None:
+            snapshot, self._snapshot = self._snapshot, None
+            self.on_recorded(snapshot)
+
+    def _record_some(self) -> None:
+        some, self._left = self._left[:AT_ONCE], self._left[AT_ONCE:]
+        for watched in some:
+            slot = self._slots.get(watched.name) or self._new_slot(watched.name)
+            if slot is not None:
+                _record(slot, watched, self._at)
+
+    def _new_slot(self, name: Name) -> _Slot | None:
+        if (len(self._slots) + 1) * 2 > self._pages:
+            return None
+        fine, coarse = self._share(len(self._slots) + 1)
+        slot = self._slots[name] = _Slot(Ring(ROW, fine), Ring(ROW, coarse), self._at)
+        self._share_out()
+        return slot
+
+    def _share(self, slots: int) -> tuple[int, int]:
+        """Pages of each slot, fine and coarse."""
+        each = self._pages // slots
+        if each < FINE_PAGES + COARSE_PAGES:
+            each = max(2, self._pages // (-(-slots // _STEP) * _STEP))
+        fine = max(1, min(FINE_PAGES, each * FINE_PAGES // (FINE_PAGES + COARSE_PAGES)))
+        return fine, max(1, min(COARSE_PAGES, each - fine))
+
+    def _share_out(self) -> None:
+        while len(self._slots) * 2 > self._pages:
+            self._slots.popitem()
+        if not self._slots:
+            return
+        fine, coarse = self._share(len(self._slots))
+        for slot in self._slots.values():
+            if slot.fine.most_pages != fine or slot.coarse.most_pages != coarse:
+                slot.fine.keep(fine)
+                slot.coarse.keep(coarse)
+
+    def _let_go(self) -> None:
+        """Slots that have been empty for long."""
+        before = self._at - KEPT_SECONDS
+        old = [name for name, slot in self._slots.items() if slot.seen_at < before]
+        for name in old:
+            del self._slots[name]
+        if old:
+            self._share_out()
+
+
+def _record(slot: _Slot, watched: Watched, at: float) -> None:
+    if slot.process != watched.process.id:
+        slot.process, slot.totals = watched.process.id, None
+    heap = watched.sample.heap
+    totals = heap.gc() if heap is not None else None
+    figures = row(at, watched, slot.totals, totals)
+    if totals is not None:
+        slot.totals = totals
+    slot.seen_at = at
+    try:
+        slot.fine.append(figures)
+    except OverflowError:
+        figures = packable(figures)
+        slot.fine.append(figures)
+    slot.fine.forget(at - FINE_SECONDS)
+    _count_in(slot, figures)
+
+
+def _count_in(slot: _Slot, figures: list[float]) -> None:
+    if not slot.minute:
+        slot.minute = figures
+    elif slot.minute[0] // COARSE_SECONDS == figures[0] // COARSE_SECONDS:
+        slot.minute = merged(slot.minute, figures)
+    else:
+        slot.coarse.append(slot.minute)
+        slot.minute = figures
+
+
+def _rows_of(slot: _Slot) -> list[Sequence[float]]:
+    """Minutes up to the one in which the samples begin, then the samples after it: nothing twice, and no gap."""
+    samples: list[Sequence[float]] = list(slot.fine.rows())
+    if not slot.fine.forgot or not samples:
+        return samples
+    first = samples[0][0] // COARSE_SECONDS
+    minutes: list[Sequence[float]] = [one for one in slot.coarse.rows() if one[0] // COARSE_SECONDS <= first]
+    until = minutes[-1][0] if minutes else float("-inf")
+    return minutes + [one for one in samples if one[0] > until]
