@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse, Response
 
 from heapwarden import __version__
 from heapwarden.domain.snapshot import Snapshot
-from heapwarden.web import health, landing, pressure
+from heapwarden.web import health, landing, live_files, pressure
 from heapwarden.web.gate import OFF
 from heapwarden.web.health import Answer
 from heapwarden.web.listing import listing
@@ -52,6 +52,7 @@ def create_app(
     _get(app, "/pressure", site.pressure)
     _get(app, "/pressure/{process}", site.pressure_of_one)
     _get(app, "/live/events", site.live_events)
+    _get(app, "/live/{file}", site.live_file)
     for verb, endpoint in (("restart", site.restart), ("drain", site.drain), ("undrain", site.undrain)):
         app.add_api_route(f"/processes/{{process}}/{verb}", endpoint, methods=["POST"], response_model=None)
     app.add_exception_handler(HTTPException, _refused)
@@ -143,12 +144,25 @@ class _Site:
             raise HTTPException(404)
         return self.live.answer(request)
 
-    async def index(self) -> Response:
-        """A page of links for people."""
+    async def live_file(self, request: Request, file: str) -> Response:
+        """A file of the live page."""
+        found = await live_files.file(file, request) if file != live_files.INDEX else None
+        if found is None:
+            raise HTTPException(404)
+        return found
+
+    async def index(self, request: Request) -> Response:
+        """The live page; for what does not ask for HTML, a summary as JSON."""
+        wants_html = "text/html" in _accept(request)
+        page = await live_files.file(live_files.INDEX, request) if wants_html else None
+        if page is not None:
+            return page
         snapshot, options = self.snapshot(), self.options()
         state = health.of_all(snapshot, options, self.monotonic())
-        page = landing.html(snapshot, state, __version__, prom_client=options.prom_client_metrics)
-        return HTMLResponse(page, headers=NO_STORE | landing.SECURITY)
+        headers = {"vary": "accept, accept-encoding"}
+        if wants_html:
+            return HTMLResponse(landing.html(snapshot, state, options), 200, NO_STORE | headers | live_files.SECURITY)
+        return answer(Answer(200, landing.summary(snapshot, state, options), headers))
 
     async def _changed(self, verb: Verb, process: str, request: Request) -> Response:
         return answer(OFF if self.operations is None else await self.operations.answer(verb, process, request))

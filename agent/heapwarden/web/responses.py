@@ -13,7 +13,8 @@ from heapwarden.web.options import Page
 from heapwarden.web.views import Json
 
 NO_STORE = {"cache-control": "no-store"}
-_GZIP = 16 + zlib.MAX_WBITS
+GZIP = 16 + zlib.MAX_WBITS
+"""For zlib: what HTTP calls gzip."""
 _FASTEST = 1
 _WORTH_A_THREAD_BYTES = 16_384
 """Below, compressing takes less than handing it to a thread."""
@@ -69,7 +70,7 @@ class PagedResponse(Response):
                 yield piece
 
     async def _compressed(self) -> AsyncIterator[bytes]:
-        compressor = zlib.compressobj(_FASTEST, zlib.DEFLATED, _GZIP)
+        compressor = zlib.compressobj(_FASTEST, zlib.DEFLATED, GZIP)
         async for piece in self._plain():
             if len(piece) < _WORTH_A_THREAD_BYTES:
                 squeezed = compressor.compress(piece)
