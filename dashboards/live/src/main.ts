@@ -1,0 +1,165 @@
+// The page: what the stream brings, and where it is shown.
+
+import "uplot/dist/uPlot.min.css";
+import "./style.css";
+import { Announcer } from "./announcer";
+import { asState, type Detail, type Entry, type HistoryEvent, type Listed, type Overview, type PointEvent, same, type Slot } from "./contract";
+import { Charts } from "./charts";
+import { Connection } from "./connection";
+import { Head } from "./detail";
+import { byId, show, write } from "./dom";
+import { count } from "./format";
+import { Journal } from "./journal";
+import { List } from "./list";
+import { link, parse } from "./route";
+import { decode, History } from "./rows";
+import { choose, current, follow } from "./scheme";
+import { severity } from "./severity";
+import { type Listener, Stream } from "./stream";
+
+class Page implements Listener {
+  private readonly list = new List();
+  private readonly head = new Head();
+  private readonly journal = new Journal();
+  private readonly announcer = new Announcer();
+  private readonly charts = new Charts(() => this.draw());
+  private readonly stream = new Stream(this);
+  private readonly connection = new Connection();
+  private overviewed: Overview | null = null;
+  private detailed: Detail | null = null;
+  private past: History | null = null;
+  private target: Slot | null = null;
+  /** Agent's clock less ours, seconds. */
+  private ahead = 0;
+  private opened = false;
+
+  start(): void {
+    this.theme();
+    window.addEventListener("hashchange", () => this.go(true));
+    document.addEventListener("visibilitychange", () => this.draw());
+    window.setInterval(() => this.second(), 1000);
+    byId("skip").addEventListener("click", (event) => {
+      event.preventDefault(); // the hash is the view's
+      byId("main").focus();
+    });
+    this.go(false);
+  }
+
+  overview(event: Overview): void {
+    this.ahead = event.at - Date.now() / 1000;
+    this.announcer.take(event.processes, this.target);
+    this.overviewed = event;
+    this.list.update(event);
+    this.summary(event);
+    this.openTheOnly(event);
+    this.draw();
+  }
+
+  history(event: HistoryEvent): void {
+    this.past = new History(event.columns, decode(event.columns, event.rows));
+    this.draw();
+  }
+
+  point(event: PointEvent): void {
+    this.past?.append(event.row);
+    this.draw();
+  }
+
+  detail(event: Detail): void {
+    this.detailed = event;
+  }
+
+  entries(event: { entries: Entry[] }, first: boolean): void {
+    this.journal.take(event.entries, first);
+    this.draw();
+  }
+
+  gone(): void {
+    this.detailed = null;
+    this.draw();
+  }
+
+  connected(live: boolean): void {
+    this.connection.update(live, this.stream.lastHeard);
+  }
+
+  private second(): void {
+    this.stream.check();
+    this.connection.tick();
+    if (!this.connection.live) this.draw(); // time goes on, and the lines end
+  }
+
+  /** To what the address names. */
+  private go(moved: boolean): void {
+    this.target = parse(location.hash);
+    this.detailed = null;
+    this.past = null;
+    this.charts.forget();
+    this.journal.take([], true);
+    const detail = this.target !== null;
+    show(byId("detail"), detail);
+    show(byId("back"), detail);
+    this.list.show(!detail);
+    write(byId("entries-title"), detail ? "Journal of this name" : "Journal");
+    this.stream.watch(this.target);
+    this.draw();
+    if (moved) this.focus();
+  }
+
+  /** Where a reader goes on after a change of view. */
+  private focus(): void {
+    window.scrollTo(0, 0);
+    byId(this.target ? "name" : "list-title").focus({ preventScroll: true });
+  }
+
+  /** A developer's only app needs no choosing. Once only: the way back to the list stays open. */
+  private openTheOnly(event: Overview): void {
+    const [only, ...others] = event.processes;
+    if (!this.opened && !this.target && only && !others.length && !event.more) history.replaceState(null, "", link(only));
+    const opens = !this.opened && parse(location.hash) !== null && !this.target;
+    this.opened = true;
+    if (opens) this.go(false);
+  }
+
+  private draw(): void {
+    const { overviewed, target } = this;
+    if (document.hidden || !overviewed) return;
+    const listed = target ? (overviewed.processes.find((one) => same(one, target)) ?? null) : null;
+    this.title(target, listed);
+    if (!target) return;
+    this.head.update(target, listed, this.detailed, this.past, overviewed);
+    this.charts.update(this.past, target, this.journal, Date.now() / 1000 + this.ahead, overviewed.interval);
+  }
+
+  private title(target: Slot | null, listed: Listed | null): void {
+    const shown = target ? `${target.process}: ${listed?.state ?? "not watched"}` : (this.overviewed?.status ?? "");
+    const title = `${shown ? `${shown} · ` : ""}Heapwarden`;
+    if (document.title !== title) document.title = title;
+  }
+
+  private summary(event: Overview): void {
+    const counts = new Map<string, number>();
+    for (const { state } of event.processes) counts.set(state, (counts.get(state) ?? 0) + 1);
+    const states = [...counts].sort(([one], [other]) => severity(asState(one)) - severity(asState(other)));
+    const all = count(event.processes.length + event.more, "process", "processes");
+    write(byId("summary"), `${all}${states.length ? `: ${states.map(([state, number]) => `${number} ${state}`).join(", ")}` : ""}`);
+    write(byId("version"), `Heapwarden ${event.version}`);
+  }
+
+  private theme(): void {
+    const button = byId("theme");
+    const say = (): void => write(button, current() === "dark" ? "Light" : "Dark");
+    const repaint = (): void => {
+      say();
+      if (this.target) this.charts.repaint();
+    };
+    button.addEventListener("click", () => {
+      choose(current() === "dark" ? "light" : "dark");
+      repaint();
+    });
+    follow(repaint);
+    say();
+  }
+}
+
+new Page().start();
