@@ -16,13 +16,14 @@ ARGS ?=
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-run: .cache/run ## Start the agent with a demo Node app, live
-	@echo "Look in another terminal:  curl http://127.0.0.1:9797/healthz    curl http://127.0.0.1:9797/metrics"
+run: .cache/run .cache/live ## Start the agent with a demo Node app, live
+	@echo "Look in a browser:         http://127.0.0.1:9797/"
+	echo "Look in another terminal:  curl http://127.0.0.1:9797/healthz    curl http://127.0.0.1:9797/metrics"
 	echo "                           .venv/bin/heapwarden top             (Ctrl-C here ends both)"
 	echo "Make it move:              curl 'http://127.0.0.1:3000/leak?mib=20'    …/free, /block, /worker, /buffers"
 	exec $(BIN)/heapwarden run --listen 127.0.0.1:9797 $(ARGS) -- node config/examples/demo/server.js
 
-test: .cache/dev .cache/nodes .cache/parts lint ## Set everything up and run all tests
+test: .cache/dev .cache/nodes .cache/parts .cache/live-dev lint ## Set everything up and run all tests
 	@$(BIN)/pytest -n 4 --dist worksteal $(ARGS)
 
 lint: .cache/dev ## Check style, types and layers
@@ -50,9 +51,10 @@ lock: .cache/dev ## Resolve the dependencies anew into requirements/
 	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options --all-build-deps pyproject.toml"
 	$$compile --extra top --extra dev --output-file requirements/dev.lock
 	$$compile --extra top --constraint requirements/dev.lock --output-file requirements/run.lock
+	$${compile/--all-build-deps /} --extra top --constraint requirements/dev.lock --output-file requirements/image.lock
 
 clean: ## Remove everything that was installed or made here
-	rm -rf .venv .cache tests/nodes/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .cache tests/nodes/node_modules dashboards/live/node_modules agent/heapwarden/web/live .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with PYTHON=…")'
@@ -75,6 +77,22 @@ $(BIN)/python:
 	@echo "Installing Node 16 to 26 for tests"
 	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --prefix tests/nodes
 	mkdir -p .cache && touch $@
+
+LIVE := npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --prefix dashboards/live
+BUILD_LIVE := npm run --silent --prefix dashboards/live build
+LIVE_SOURCES := $(wildcard dashboards/live/*.json dashboards/live/*.mjs dashboards/live/src/*)
+
+.cache/live: $(LIVE_SOURCES)
+	@echo "Building the live page"
+	$(LIVE) --omit=dev
+	$(BUILD_LIVE)
+	mkdir -p .cache && touch $@
+
+.cache/live-dev: $(LIVE_SOURCES)
+	@echo "Building the live page, and installing what its tests need"
+	$(LIVE)
+	$(BUILD_LIVE)
+	mkdir -p .cache && touch $@ .cache/live
 
 .cache/parts: scripts/install-parts
 	@scripts/install-parts prometheus prometheus-alertmanager haproxy nginx-light chromium

@@ -32,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def built(folder: Path) -> Path:
     """The same with a page in it."""
     (folder / "index.html").write_text(INDEX)
-    (folder / "app-ABCD2345.js").write_text(SCRIPT)
+    (folder / "app-ab12cd34ef.js").write_text(SCRIPT)
     (folder / "mark.svg").write_text("<svg/>")
     (folder / "notes.exe").write_text("")
     return folder
@@ -80,8 +80,8 @@ def test_whatever_is_no_browser_gets_a_summary(client: Client) -> None:
 @pytest.mark.usefixtures("built")
 def test_a_file_comes_compressed_and_is_kept_by_its_hash(client: Client) -> None:
     """A name with a hash in it never means another content."""
-    plain = client.get("/live/app-ABCD2345.js", headers={"accept-encoding": "identity"})
-    zipped = client.get("/live/app-ABCD2345.js", headers={"accept-encoding": "gzip"})
+    plain = client.get("/live/app-ab12cd34ef.js", headers={"accept-encoding": "identity"})
+    zipped = client.get("/live/app-ab12cd34ef.js", headers={"accept-encoding": "gzip"})
     assert plain.text == zipped.text == SCRIPT
     assert plain.headers["content-type"] == "text/javascript; charset=utf-8"
     assert "immutable" in plain.headers["cache-control"]

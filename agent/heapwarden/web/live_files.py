@@ -35,8 +35,8 @@ _TYPES = {
     ".txt": "text/plain; charset=utf-8",
 }
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
-_HASHED = re.compile(r"-[A-Z0-9]{8}\.")
-"""In a name that changes with what the file holds, as esbuild gives it."""
+_HASHED = re.compile(r"-[0-9a-f]{10}\.")
+"""In a name that changes with what the file holds."""
 _LARGEST_BYTES = 4 * 2**20
 
 
