@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from mixin.provisioning import configmaps, grafana
-from mixin.rules import prometheus
+from mixin.rules import grafana as grafana_alerting
+from mixin.rules import operator, prometheus
 
 DASHBOARDS = Path(__file__).resolve().parent.parent
 """The folder that all of them are in."""
@@ -15,7 +16,12 @@ Files = Mapping[str, str]
 GENERATED = ("grafana", "prometheus", "operator", "provisioning", "kubernetes")
 """Folders in which nothing is written by hand."""
 
-_MAKERS: tuple[Callable[[], Files], ...] = (prometheus.files, grafana.files)
+_MAKERS: tuple[Callable[[], Files], ...] = (
+    prometheus.files,
+    operator.files,
+    grafana_alerting.files,
+    grafana.files,
+)
 
 
 def files() -> dict[str, str]:

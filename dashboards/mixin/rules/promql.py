@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from textwrap import indent
 
-from mixin.vocabulary import WORKLOAD
+from mixin.vocabulary import IDENTITY, WORKLOAD
 
 
 def labels(names: Iterable[str]) -> str:
@@ -35,3 +35,11 @@ def per_workload(operator: str, expression: str, *also: str) -> str:
     joined = f'label_join(\n{block(expression)},\n  "joined", ";", "workload", "process"\n)'
     replaced = f'label_replace(\n{block(joined)},\n  "workload", "$1", "joined", ";(.+)"\n)'
     return aggregate(operator, (*WORKLOAD, *also), replaced)
+
+
+def per_process(expression: str, *also: str) -> str:
+    """One series a process (and a value of each label of ``also``), its workload named as in :func:`per_workload`.
+
+    For alerts: their labels are what identifies the process, whatever else a scrape adds, on hosts and in Kubernetes.
+    """
+    return per_workload("max", expression, *(label for label in IDENTITY if label not in WORKLOAD), *also)

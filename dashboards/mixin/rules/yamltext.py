@@ -27,4 +27,4 @@ _Dumper.add_representer(str, _text)
 def dump(document: Any, comment: str = "") -> str:
     """The document below its comment, whose lines need no ``#``."""
     head = "".join(f"# {line}\n" if line else "#\n" for line in comment.splitlines())
-    return head + yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return head + yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
