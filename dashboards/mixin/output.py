@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from mixin import boards
 from mixin.provisioning import configmaps, grafana
 from mixin.rules import grafana as grafana_alerting
 from mixin.rules import operator, prometheus
@@ -17,6 +18,7 @@ GENERATED = ("grafana", "prometheus", "operator", "provisioning", "kubernetes")
 """Folders in which nothing is written by hand."""
 
 _MAKERS: tuple[Callable[[], Files], ...] = (
+    boards.files,
     prometheus.files,
     operator.files,
     grafana_alerting.files,

@@ -1,0 +1,199 @@
+"""The collapsed rows of Agent."""
+
+from mixin.boards.agent_glance import RATE, across
+from mixin.boards.asking import AGENT, buckets, of_agent, over, rows, selector
+from mixin.boards.panels import Panel, about, bars, lines, option, spread, with_marks
+from mixin.boards.tables import listing, with_links, without_time
+
+
+def sight() -> tuple[Panel, ...]:
+    """Processes and sources that do not answer."""
+    blind = lines(
+        "Sources that do not answer",
+        about(
+            "Processes by the source that does not answer for them.",
+            normal="none, or moments at a start.",
+            act="reporter: the app is blocked, or was started without it. cgroup or procfs: the agent may not read "
+            "them; see its user and its capabilities.",
+        ),
+        "none",
+        over(f"count by (source) ({of_agent('heapwarden_up')} == 0)", "{{source}}"),
+    )
+    errors = lines(
+        "Errors of sources",
+        about(
+            "Failures and missed deadlines of sources per second, by reason.",
+            normal="none, or single ones when a process ends.",
+            act="steady ones: the reason names what is refused. A deadline that is missed means a busy machine.",
+        ),
+        "ops",
+        over(
+            f"sum by (source, reason) (rate({of_agent('heapwarden_agent_source_errors_total')}{RATE}))",
+            "{{source}}: {{reason}}",
+        ),
+    )
+    refused = selector("heapwarden_agent_frames_total", 'result!="accepted"', AGENT)
+    frames = lines(
+        "Frames refused",
+        about(
+            "Reports from apps per second that an agent did not take, by reason.",
+            normal="none.",
+            act="an app with a reporter of another version, or something else that writes to the agent's socket.",
+        ),
+        "ops",
+        over(
+            f"sum by (result) (rate({refused}{RATE}))",
+            "{{result}}",
+        ),
+    )
+    return blind, errors, frames, _list_of_blind()
+
+
+def _list_of_blind() -> Panel:
+    by = "cluster, namespace, pod, instance, process, worker, source"
+    table = listing(
+        "Processes without an answer",
+        about(
+            "Up to a hundred processes and the source that does not answer for them, the youngest first.",
+            normal="empty, or processes that started just now.",
+            act="click a process to see since when.",
+        ),
+        "s",
+        rows(
+            f"topk(100, max by ({by}) (time() - {of_agent('heapwarden_process_start_time_seconds')})"
+            f" * on ({by.removesuffix(', source')}) group_right () "
+            f"(1 + max by ({by}) ({of_agent('heapwarden_up')} == 0)))"
+        ),
+        sort="Age",
+        span=12,
+    ).height(8)
+    return with_links(without_time(table.override_by_name("Value", [option("displayName", "Age")])))
+
+
+def ticks() -> tuple[Panel, ...]:
+    """A tick: measure all processes, judge all, act."""
+    return (
+        spread(
+            "Time of a tick",
+            about(
+                "How long agents took to measure and judge all of their processes: ticks per second.",
+                normal="most below 25 ms.",
+                act="above half a second, an agent has too many processes or too little CPU: give it more of it, or a "
+                "longer interval.",
+            ),
+            buckets(f"sum by (le) (rate({of_agent('heapwarden_agent_tick_seconds_bucket')}{RATE}))"),
+        ),
+        lines(
+            "Late ticks",
+            about(
+                "Ticks per second, of all agents, that began an interval or more after they were due.",
+                normal="0.",
+                act="the agent gets too little CPU: see Cost, and the CPU limit of its container.",
+            ),
+            "ops",
+            over(f"sum(rate({of_agent('heapwarden_agent_ticks_late_total')}{RATE}))", "late"),
+        ),
+    )
+
+
+def settings() -> tuple[Panel, ...]:
+    """Files that were read and written."""
+    return (
+        bars(
+            lines(
+                "Settings read again",
+                about(
+                    "Times that agents read their settings again, by result, in each step of the graph.",
+                    normal="ok, when you change them.",
+                    act="failed: the agent goes on with the settings that it has. Its log names the line; run "
+                    "heapwarden check on the file.",
+                ),
+                "none",
+                over(
+                    f"sum by (result) (increase({of_agent('heapwarden_agent_config_reloads_total')}[$__rate_interval]))"
+                    " > 0",
+                    "{{result}}",
+                ),
+            )
+        ),
+        bars(
+            lines(
+                "Errors of the journal",
+                about(
+                    "Times that the journal could not be opened, read or written, in each step of the graph.",
+                    normal="none.",
+                    act="see the disk and the rights on the agent's state directory. Without its journal an agent "
+                    "makes no restarts.",
+                ),
+                "none",
+                over(f"sum(increase({of_agent('heapwarden_agent_journal_errors_total')}[$__rate_interval]))", "errors"),
+            )
+        ),
+    )
+
+
+def scrapes() -> tuple[Panel, ...]:
+    """What Prometheus sees of the agents."""
+    duration = across(
+        "Duration of a scrape",
+        about(
+            "How long agents took to answer Prometheus.",
+            normal="below 0.1 s.",
+            act="see the samples beside: many processes take time. Else the machine is short of CPU.",
+        ),
+        "s",
+        of_agent("scrape_duration_seconds"),
+    )
+    samples = across(
+        "Samples of a scrape",
+        about(
+            "Samples that agents gave in one scrape: about 80 a process, and 60 of the agent's own.",
+            normal="follows the number of processes.",
+            act="more than 80 a process: many heap spaces or kinds of collections; see the page on metrics.",
+        ),
+        "none",
+        of_agent("scrape_samples_scraped"),
+    )
+    table = listing(
+        "Agents that are down",
+        about(
+            "Up to a hundred agents that Prometheus could not scrape the last time.",
+            normal="empty.",
+            act="see the pod or the unit of the instance; Prometheus' list of targets has the error.",
+        ),
+        "none",
+        rows(f"topk(100, 1 - ({of_agent('up')} == 0))"),
+        sort="Down",
+        span=24,
+    ).height(8)
+    table.override_by_name("Value", [option("displayName", "Down")])
+    return with_marks(duration, 1, 5), samples, without_time(table)
+
+
+def cost() -> tuple[Panel, ...]:
+    """Beyond the CPU and memory at the top."""
+    return (
+        lines(
+            "Collections of the agents' Python",
+            about(
+                "Garbage collections per second of the agents' own Python, by generation.",
+                normal="generation 2 is rare.",
+                act="steady ones of generation 2 go with growing memory: report it with the agent's version.",
+            ),
+            "ops",
+            over(
+                f"sum by (generation) (rate({of_agent('python_gc_collections_total')}{RATE}))",
+                "generation {{generation}}",
+            ),
+        ),
+        across(
+            "Open files",
+            about(
+                "File descriptors that agents hold.",
+                normal="some twenty, and two for each process watched.",
+                act="growing while the number of processes does not: sockets that are not closed. Report it.",
+            ),
+            "none",
+            of_agent("process_open_fds"),
+        ),
+    )
