@@ -86,7 +86,7 @@ export class Band {
       axes: [{ show: true, size: axisWidth, values: () => [], grid: { show: false }, ticks: { show: false } }],
       scales: { y: { range: () => [0, 1] } },
       hooks: {
-        drawClear: [(plot) => paint(plot, this.found)],
+        draw: [(plot) => paint(plot, this.found)],
         setCursor: [(plot) => this.pointed(plot)],
       },
     });

@@ -116,7 +116,7 @@ export class Chart {
     if (binary) y.incrs = BINARY_STEPS;
     return options(height, () => this.shared, this.gestures, {
       series: [{}, ...areas.map(area), ...rest.map(line)],
-      bands: areas.slice(1).map((layer, index) => ({ series: [index + 2, index + 1], fill: colour(layer.colour) })),
+      bands: areas.slice(1).map((layer, index) => ({ series: [index + 2, index + 1], fill: filling(layer) })),
       axes: [y],
       scales: { y: { range: () => [0, this.top] } },
       hooks: { setCursor: [(plot) => this.pointed(plot)] },
@@ -177,9 +177,14 @@ class LegendItem {
 }
 
 function area(layer: Layer, index: number): uPlot.Series {
-  const fill = colour(layer.colour);
+  const fill = filling(layer);
   // All but the lowest are filled by bands, down to the edge below.
-  return { label: layer.label, stroke: fill, width: 1, points: { show: false }, ...(index ? {} : { fill }) };
+  return { label: layer.label, stroke: colour(layer.colour), width: 1, points: { show: false }, ...(index ? {} : { fill }) };
+}
+
+/** A little of the ground and its grid shows through. */
+function filling(layer: Layer): string {
+  return `${colour(layer.colour)}d9`;
 }
 
 function line(layer: Layer): uPlot.Series {

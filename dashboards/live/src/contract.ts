@@ -50,17 +50,24 @@ export interface PointEvent {
   row: Known[];
 }
 
-/** The parts of a process's full view that are shown; each may be missing. */
-export interface Detail {
-  script?: string | null;
-  uid?: Known;
-  v8?: string | null;
-  threads?: Known;
-  markCompactShare?: Known;
-  restart?: { stage: string; stageAge: Known; text: string; method: string; note: string } | null;
-  held?: { code: string; text: string; wanted: string } | null;
-  sources?: Record<string, string>;
-  isolates?: unknown[];
+/** The parts of a process's full view that are shown, as `/processes/NAME` gives them. */
+export interface Detail extends Slot {
+  status: string;
+  stateAge: Known;
+  reasons: { text: string }[];
+  pressure: { ratio: Known; nearer: "heap" | "container" | null };
+  memoryUsage: { rss: Known; heapUsed: Known };
+  heapEffectiveLimit: Known;
+  containerMemory: Known;
+  containerLimit: Known;
+  sampleAge: Known;
+  startedAt: Known;
+  node: string | null;
+  pid: Known;
+  script: string | null;
+  restart: { stage: string; stageAge: Known; text: string; method: string; note: string } | null;
+  held: { text: string; wanted: string } | null;
+  isolates: unknown[];
 }
 
 /** One line of the journal. */
@@ -70,6 +77,31 @@ export interface Entry extends Slot {
   what: string;
   text: string;
   restart: string;
+}
+
+/** The same as the list has it. It comes at each tick, and the list less often when it is long, or without the last. */
+export function listed(detail: Detail): Listed {
+  const { pressure, memoryUsage, restart, held, reasons } = detail;
+  return {
+    process: detail.process,
+    worker: detail.worker,
+    state: detail.status,
+    stateAge: detail.stateAge,
+    reasons: reasons.map(({ text }) => text),
+    restart: restart?.stage ?? null,
+    held: held?.text ?? null,
+    pressure: pressure.ratio,
+    nearer: pressure.nearer,
+    heapUsed: memoryUsage.heapUsed,
+    heapLimit: detail.heapEffectiveLimit,
+    rss: memoryUsage.rss,
+    containerMemory: detail.containerMemory,
+    containerLimit: detail.containerLimit,
+    sampleAge: detail.sampleAge,
+    startedAt: detail.startedAt,
+    node: detail.node,
+    pid: detail.pid,
+  };
 }
 
 export function asState(text: string): State {

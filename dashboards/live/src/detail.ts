@@ -1,12 +1,24 @@
 // One process: its state in one look, what Heapwarden is about to do, and the figures of now.
 
 import { Badge } from "./badge";
-import { asState, type Detail, type Listed, type Overview, type Slot } from "./contract";
+import { asState, type Detail, type Entry, type Listed, type Slot } from "./contract";
 import { byId, make, set, write } from "./dom";
-import { age, bytes, clock, ratio, seconds, UNKNOWN, words } from "./format";
+import { age, bytes, clock, count, ratio, seconds, UNKNOWN, words } from "./format";
 import { pair } from "./list";
+import { restartUnderWay } from "./marks";
 import { level } from "./pressure";
 import type { History } from "./rows";
+
+export interface Known {
+  slot: Slot;
+  /** Null where the process is not watched now. */
+  listed: Listed | null;
+  detail: Detail | null;
+  history: History | null;
+  entries: readonly Entry[];
+}
+
+const NOT_WATCHED = "No process is watched under this name now. What was seen of it stays below.";
 
 export class Head {
   private readonly badge = new Badge();
@@ -16,19 +28,19 @@ export class Head {
     byId("state").append(this.badge.element);
   }
 
-  /** Figures are null where the process is not watched now. */
-  update(slot: Slot, listed: Listed | null, detail: Detail | null, history: History | null, overview: Overview): void {
+  update({ slot, listed, detail, history, entries }: Known, now: number): void {
     write(byId("name"), slot.process);
     write(byId("worker"), slot.worker === "0" ? "" : `worker ${slot.worker}`);
-    const state = listed?.state ?? "not watched";
+    const stage = listed ? null : restartUnderWay(entries, slot);
+    const state = listed?.state ?? (stage ? "restarting" : "not watched");
     set(byId("head"), "data-state", asState(state));
     this.badge.update(state);
     write(byId("since"), listed && listed.stateAge !== null ? `for ${age(listed.stateAge)}` : "");
-    write(byId("reason"), listed ? why(listed) : "No process is watched under this name now. What was seen of it stays below.");
+    write(byId("reason"), listed ? why(listed) : stage ? `It has ended for a restart; ${words(stage)} is awaited.` : NOT_WATCHED);
     write(byId("nearer"), listed ? nearer(listed) : "");
     write(byId("next"), listed ? next(listed, detail) : "");
     set(byId("next"), "data-busy", String(Boolean(listed?.restart ?? listed?.held)));
-    write(byId("about-process"), about(listed, detail, overview.at));
+    write(byId("about-process"), about(listed, detail, now));
     this.writeTiles(listed, history);
   }
 
@@ -37,12 +49,12 @@ export class Head {
     const stale = listed?.sampleAge ?? null;
     this.tile("pressure", "Pressure", ratio(listed?.pressure ?? null), listed?.nearer ? `of ${listed.nearer}` : "", level(listed?.pressure ?? null));
     this.tile("heap", "Heap used", bytes(listed?.heapUsed ?? null), of(listed?.heapLimit ?? null));
-    this.tile("live", "Live set", bytes(last("heapLive")), "after the last major collection");
+    this.tile("live", "Live set", bytes(last("heapLive")), "after major collections");
     this.tile("rss", "RSS", bytes(listed?.rss ?? null), last("swap") ? `${bytes(last("swap"))} swapped out` : "resident memory");
     this.tile("container", "Container", bytes(listed?.containerMemory ?? null), of(listed?.containerLimit ?? null));
     this.tile("loop", "Loop delay p99", seconds(last("loopP99")), `max ${seconds(last("loopMax"))}`);
     this.tile("busy", "Loop busy", ratio(last("loopUtilization")), "utilization");
-    this.tile("sample", "Heap figures", stale === null ? UNKNOWN : `${age(stale)} old`, "age of the newest sample", stale !== null && stale > 15 ? "warn" : "fine");
+    this.tile("sample", "Heap figures", stale === null ? UNKNOWN : `${age(stale)} old`, "newest sample", stale !== null && stale > 15 ? "warn" : "fine");
   }
 
   private tile(key: string, name: string, value: string, note: string, mood = "fine"): void {
@@ -105,12 +117,12 @@ export function next(listed: Listed, detail: Detail | null): string {
 function about(listed: Listed | null, detail: Detail | null, now: number): string {
   if (!listed) return "";
   const started = listed.startedAt === null ? null : `up ${age(now - listed.startedAt)}, since ${clock(listed.startedAt, now)}`;
-  const isolates = detail?.isolates?.length ?? 0;
+  const isolates = detail?.isolates.length ?? 0;
   const parts = [
     listed.pid === null ? null : `pid ${listed.pid}`,
     listed.node ? `Node ${listed.node.replace(/^v/, "")}` : null,
     started,
-    isolates > 1 ? `${isolates - 1} worker threads` : null,
+    isolates > 1 ? count(isolates - 1, "worker thread") : null,
     detail?.script ?? null,
   ];
   return parts.filter((part): part is string => Boolean(part)).join(" · ");

@@ -28,7 +28,7 @@ export function seconds(value: Known): string {
 export function ratio(value: Known): string {
   if (value === null) return UNKNOWN;
   const percent = value * 100;
-  return `${percent < 9.95 && percent > 0 ? percent.toFixed(1) : Math.round(percent)} %`;
+  return `${percent < 9.95 && percent >= 0.05 ? percent.toFixed(1) : Math.round(percent)} %`;
 }
 
 /** How long something has lasted: two units at most. */

@@ -109,7 +109,7 @@ export function matches(process: Listed, wanted: string): boolean {
 
 function note(all: number, shown: number, more: number): string {
   const hidden = more ? ` ${count(more, "more process", "more processes")} in better shape ${more === 1 ? "is" : "are"} left out.` : "";
-  return (shown < all ? `${shown} of ${count(all, "process", "processes")}.` : all ? `${count(all, "process", "processes")}.` : "") + hidden;
+  return (shown < all ? `${shown} of ${count(all, "process", "processes")}.` : "") + hidden;
 }
 
 class Row {
@@ -124,9 +124,9 @@ class Row {
   private readonly pressure = make("span");
   private readonly nearer = make("span", { class: "quiet" });
   private readonly heap = make("td", { role: "cell", "data-label": "Heap", class: "figure" });
-  private readonly rss = make("td", { role: "cell", "data-label": "RSS", class: "figure" });
+  private readonly rss = make("td", { role: "cell", "data-label": "RSS", class: "figure rss" });
   private readonly container = make("td", { role: "cell", "data-label": "Container", class: "figure" });
-  private readonly age = make("td", { role: "cell", "data-label": "Up", class: "figure" });
+  private readonly age = make("td", { role: "cell", "data-label": "Up", class: "figure up" });
 
   constructor(href: string) {
     this.name = make("a", { href });

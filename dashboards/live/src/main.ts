@@ -3,7 +3,7 @@
 import "uplot/dist/uPlot.min.css";
 import "./style.css";
 import { Announcer } from "./announcer";
-import { asState, type Detail, type Entry, type HistoryEvent, type Listed, type Overview, type PointEvent, same, type Slot } from "./contract";
+import { asState, type Detail, type Entry, type HistoryEvent, type Listed, listed, type Overview, type PointEvent, same, type Slot } from "./contract";
 import { Charts } from "./charts";
 import { Connection } from "./connection";
 import { Head } from "./detail";
@@ -29,6 +29,7 @@ class Page implements Listener {
   private detailed: Detail | null = null;
   private past: History | null = null;
   private target: Slot | null = null;
+  private isGone = false;
   /** Agent's clock less ours, seconds. */
   private ahead = 0;
   private opened = false;
@@ -67,6 +68,8 @@ class Page implements Listener {
 
   detail(event: Detail): void {
     this.detailed = event;
+    this.isGone = false;
+    this.draw();
   }
 
   entries(event: { entries: Entry[] }, first: boolean): void {
@@ -76,6 +79,7 @@ class Page implements Listener {
 
   gone(): void {
     this.detailed = null;
+    this.isGone = true;
     this.draw();
   }
 
@@ -94,6 +98,7 @@ class Page implements Listener {
     this.target = parse(location.hash);
     this.detailed = null;
     this.past = null;
+    this.isGone = false;
     this.charts.forget();
     this.journal.take([], true);
     const detail = this.target !== null;
@@ -124,16 +129,21 @@ class Page implements Listener {
   private draw(): void {
     const { overviewed, target } = this;
     if (document.hidden || !overviewed) return;
-    const listed = target ? (overviewed.processes.find((one) => same(one, target)) ?? null) : null;
-    this.title(target, listed);
+    const shown = target ? this.shown(overviewed, target) : null;
+    this.title(target, shown);
     if (!target) return;
-    this.head.update(target, listed, this.detailed, this.past, overviewed);
+    this.head.update({ slot: target, listed: shown, detail: this.detailed, history: this.past, entries: this.journal.entries }, overviewed.at);
     this.charts.update(this.past, target, this.journal, Date.now() / 1000 + this.ahead, overviewed.interval);
   }
 
-  private title(target: Slot | null, listed: Listed | null): void {
-    const shown = target ? `${target.process}: ${listed?.state ?? "not watched"}` : (this.overviewed?.status ?? "");
-    const title = `${shown ? `${shown} · ` : ""}Heapwarden`;
+  private shown(overview: Overview, target: Slot): Listed | null {
+    if (this.detailed) return listed(this.detailed);
+    return this.isGone ? null : (overview.processes.find((one) => same(one, target)) ?? null);
+  }
+
+  private title(target: Slot | null, shown: Listed | null): void {
+    const told = target ? `${target.process}: ${shown?.state ?? "not watched"}` : (this.overviewed?.status ?? "");
+    const title = `${told ? `${told} · ` : ""}Heapwarden`;
     if (document.title !== title) document.title = title;
   }
 

@@ -1,6 +1,6 @@
 // Restarts and ends of a process, as vertical lines on every chart.
 
-import type { Entry, Slot } from "./contract";
+import { type Entry, same, type Slot } from "./contract";
 import { words } from "./format";
 import type { Range } from "./window";
 
@@ -20,7 +20,7 @@ export function marksOf(entries: readonly Entry[], slot: Slot): Mark[] {
   const restarts = new Map<string, Mark>();
   const marks: Mark[] = [];
   for (const entry of entries) {
-    if (entry.process !== slot.process || entry.worker !== slot.worker) continue;
+    if (!same(entry, slot)) continue;
     const known = entry.restart ? restarts.get(entry.restart) : undefined;
     if (entry.kind === "restart") {
       if (known) known.label = restartLabel(entry.what);
@@ -34,6 +34,13 @@ export function marksOf(entries: readonly Entry[], slot: Slot): Mark[] {
     }
   }
   return marks;
+}
+
+/** The stage of the slot's last restart; null when that has come to its end. */
+export function restartUnderWay(entries: readonly Entry[], slot: Slot): string | null {
+  const stages = entries.filter((entry) => entry.kind === "restart" && same(entry, slot));
+  const last = stages[stages.length - 1]?.what ?? "done";
+  return OUTCOMES.includes(last) ? null : last;
 }
 
 function restartLabel(what: string): string {

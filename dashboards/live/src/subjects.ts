@@ -66,7 +66,7 @@ const memory: Topic = {
 const heap: Topic = {
   id: "heap",
   title: "Heap against its limit",
-  about: "The live set is what is left after a major collection: a saw that keeps its floor is healthy, a rising floor is a leak.",
+  about: "The live set is what major collections leave: a saw on a steady floor is healthy.",
   format: bytes,
   floor: MIB,
   binary: true,
@@ -80,7 +80,7 @@ const heap: Topic = {
 const spaces: Topic = {
   id: "spaces",
   title: "Heap spaces",
-  about: "Used bytes of the main thread's heap. Growth in old is objects that are kept; in large object, big arrays and strings.",
+  about: "Growth in old is objects that are kept; in large object, big arrays and strings.",
   format: bytes,
   floor: MIB,
   binary: true,
@@ -101,7 +101,7 @@ const KINDS: readonly (readonly [string, string, number])[] = [
 const collection: Topic = {
   id: "gc",
   title: "Time in garbage collection",
-  about: "Share of wall time. A few percent is normal; more than 20 % of it means that the heap is too small, or leaks.",
+  about: "Share of wall time: a few percent is normal, above 20 % the heap is too small.",
   format: ratio,
   floor: 0.05,
   layers: (window) => KINDS.map(([key, label, colour]) => area(key, label, window.rates(key), colour)),
@@ -110,7 +110,7 @@ const collection: Topic = {
 const pauses: Topic = {
   id: "pauses",
   title: "Longest pause",
-  about: "Longest single collection between two samples: an upper bound, by the buckets of a histogram.",
+  about: "Longest single collection between two samples, as an upper bound.",
   format: seconds,
   floor: 0.01,
   layers: (window) => [line("gcMax", "longest pause", window.values("gcMax"), "line-1")],
@@ -119,7 +119,7 @@ const pauses: Topic = {
 const loop: Topic = {
   id: "loop",
   title: "Event loop delay",
-  about: "How late timers run. Above 0.1 s requests wait noticeably; peaks beside long pauses are collections.",
+  about: "How late timers run. Above 100 ms requests wait noticeably.",
   format: seconds,
   floor: 0.02,
   layers: (window) => [
@@ -132,7 +132,7 @@ const loop: Topic = {
 const utilization: Topic = {
   id: "utilization",
   title: "Event loop utilization",
-  about: "Share of time in which the loop was busy. Above 95 % there is no room left for more requests.",
+  about: "Share of time in which the loop was busy: above 95 % no room is left.",
   format: ratio,
   floor: 1,
   ceiling: 1,
