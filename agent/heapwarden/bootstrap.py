@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import psutil
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
@@ -28,6 +29,7 @@ from heapwarden.exposition.prom_client import FAMILIES as PROM_CLIENT_FAMILIES
 from heapwarden.exposition.text import page
 from heapwarden.journal import SqliteJournal
 from heapwarden.runtime import memory_log
+from heapwarden.runtime.checkups import Checkups
 from heapwarden.runtime.clock import SystemClock
 from heapwarden.runtime.course import Tools
 from heapwarden.runtime.decisions import Decisions
@@ -47,6 +49,7 @@ from heapwarden.settings.model import Settings
 from heapwarden.sources.cgroup import CgroupSource
 from heapwarden.sources.discovery import ProcfsDiscovery
 from heapwarden.sources.exit_status import PidfdExitStatuses
+from heapwarden.sources.launch import ProcLaunches
 from heapwarden.sources.listening import ListeningPorts
 from heapwarden.sources.procfs import ProcfsSource, namespace_pids
 from heapwarden.sources.reporter.server import ReporterServer
@@ -120,7 +123,16 @@ class Agent:
         self._watch.on_published.append(HealthLog(self._journal).published)
         self._pressure = PressureLevels(self._reporters)
         self._watch.on_published.append(self._pressure.published)
+        self._checkups = Checkups(
+            self._watch,
+            ProcLaunches(PROC),
+            clock=self._clock,
+            telemetry=self._metrics,
+            machine_bytes=psutil.virtual_memory().total,
+            agent_version=__version__,
+        )
         Decisions(self._restarts, self._watch, reporters=self._reporters, journal=self._journal, clock=self._clock)
+        self._history = History(settings.history_bytes)
         self._live = self._live_page()
         self._watch.ledger = lambda: Ledger(self._restarts.counts, self._exits.counts)
         self._ticker = Ticker(
@@ -167,6 +179,7 @@ class Agent:
             if task.get_name() != "http":
                 task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._checkups.stop()
         await self._exits.stop()
         self._statuses.close()
         self._ports.close()
@@ -186,6 +199,7 @@ class Agent:
         self._settings = replace(settings, **{name: getattr(self._settings, name) for name in _FIXED})
         self._ticker.interval_seconds = settings.sample_interval_seconds
         self._configure_reporters()
+        self._history.resize(settings.history_bytes)
         self._watch.apply(settings.watchlist)
         self._reporters.let_go_unwanted()
         self._metrics.config_reloaded(ok=True)
@@ -238,10 +252,10 @@ class Agent:
 
     def _live_page(self) -> Live:
         """The live page's figures and entries, and its clients."""
-        history, entries = History(), self._entries
-        live = Live(self._watch.snapshot, history, entries, self._web_options)
-        self._watch.on_published.append(history.published)
-        history.on_recorded = live.recorded
+        entries = self._entries
+        live = Live(self._watch.snapshot, self._history, entries, self._web_options)
+        self._watch.on_published.append(self._history.published)
+        self._history.on_recorded = live.recorded
         entries.on_new = live.wake
         self._journal.on_event = entries.add
         return live

@@ -31,6 +31,7 @@ api: {token: "${TOKEN}"}
 sample_interval: 250ms
 gc_profiler: off
 prom_client_metrics: on
+history_memory: 32M
 retry_after: 1m
 unmatched: ignore
 defaults:
@@ -168,6 +169,7 @@ def test_every_key_arrives() -> None:
         sample_interval_seconds=0.25,
         gc_profiler=False,
         prom_client_metrics=True,
+        history_bytes=32 * 2**20,
         retry_after_seconds=60.0,
         watchlist=Watchlist((first, second), watch_unmatched=False, default_health=health, default_restart=restart),
     )

@@ -124,6 +124,7 @@ def all_settings(draw: st.DrawFn) -> Settings:
         sample_interval_seconds=0.1,
         gc_profiler=draw(st.booleans()),
         prom_client_metrics=draw(st.booleans()),
+        history_bytes=draw(st.sampled_from([0, 2**20, 8 * 2**20, 2**30])),
         retry_after_seconds=float(draw(st.integers(1, 3600))),
         state_dir=Path("/var") / draw(st.sampled_from(["x", "$$ {"])),
         journal_max_age_seconds=draw(st.sampled_from([7 * 86_400.0, 3650 * 86_400.0])),

@@ -24,7 +24,6 @@ KEPT_SECONDS = 600.0
 """How long an empty slot keeps its history."""
 PAGE_BYTES = PAGE_ROWS * ROW.size + 72
 """With its head and its place in the ring."""
-MEMORY_BYTES = 8 * 2**20
 _STEP = 16
 """Slots by which their number is rounded up where they share, so that not each new one makes the others smaller."""
 AT_ONCE = 50
@@ -48,9 +47,7 @@ class _Slot:
 class History:
     """Listens to snapshots. All slots together take no more than ``memory_bytes``; 0: nothing is kept."""
 
-    def __init__(
-        self, memory_bytes: int = MEMORY_BYTES, *, soon: Callable[[Callable[[], None]], object] | None = None
-    ) -> None:
+    def __init__(self, memory_bytes: int, *, soon: Callable[[Callable[[], None]], object] | None = None) -> None:
         """Nothing was seen yet. ``soon`` calls a function when the event loop turns."""
         self.on_recorded: Callable[[Snapshot], None] = lambda _snapshot: None
         """Called with each snapshot that ended a tick, once its figures are here."""

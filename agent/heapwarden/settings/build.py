@@ -6,6 +6,7 @@ from dataclasses import replace
 from heapwarden.policy.health import HealthRules, HeapDenominator, OnUnknown, UsageRule
 from heapwarden.policy.matching import Match, ProcessRule, Watchlist
 from heapwarden.settings.build_restart import given, merged, merged_restart, restart_rules
+from heapwarden.settings.kinds import Off
 from heapwarden.settings.model import ApiToken, Settings
 from heapwarden.settings.schema import FileSection, HealthSection, MatchSection, UsageSection
 from heapwarden.settings.schema_restart import RestartSection
@@ -28,6 +29,7 @@ def build(file: FileSection, api_token: ApiToken | None, notices: tuple[str, ...
             sample_interval_seconds=file.sample_interval,
             gc_profiler=file.gc_profiler,
             prom_client_metrics=file.prom_client_metrics,
+            history_bytes=0 if isinstance(file.history_memory, Off) else file.history_memory,
             retry_after_seconds=file.retry_after,
         ),
     )

@@ -14,7 +14,14 @@ from pydantic_core import CoreSchema, core_schema
 from heapwarden.domain.restart import Method
 from heapwarden.settings import texts, token, words
 from heapwarden.settings.faults import WrongValueError, quote
-from heapwarden.settings.units import LEAST_MEMORY, read_duration, read_memory, read_percentage, read_share_below
+from heapwarden.settings.units import (
+    LEAST_MEMORY,
+    read_duration,
+    read_memory,
+    read_percentage,
+    read_share_below,
+    read_size,
+)
 
 SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR2")
 """Those that people end Node with; SIGUSR1 opens Node's inspector."""
@@ -64,6 +71,19 @@ def time(lowest: str, highest: str, *, whole_seconds: bool = False) -> Kind:
         return seconds
 
     return Kind(f"time, {lowest} to {highest}", read)
+
+
+def size(lowest: str, highest: str) -> Kind:
+    """Bytes, within bounds."""
+    low, high = read_size(lowest), read_size(highest)
+
+    def read(text: str) -> int:
+        found = read_size(text)
+        if not low <= found <= high:
+            raise WrongValueError(f"{quote(text)} is out of range", f"write a size from {lowest} to {highest}")
+        return found
+
+    return Kind(f"size, {lowest} to {highest}", read)
 
 
 def _share(text: str) -> float:

@@ -41,6 +41,8 @@ class Settings:
     """Whether reporters profile collections for used-before and used-after."""
     prom_client_metrics: bool = False
     """Whether ``/metrics/prom-client`` is served."""
+    history_bytes: int = 8 * 2**20
+    """Memory for the live page's charts, of all processes together; 0: none."""
     retry_after_seconds: float = 10.0
     """Told to load balancers with a 503."""
     watchlist: Watchlist = field(default_factory=Watchlist)

@@ -10,7 +10,7 @@ from heapwarden.settings.faults import printable
 from heapwarden.settings.model import ApiToken, Settings
 from heapwarden.settings.render_restart import escalation_text, restart_lines, restart_tree
 from heapwarden.settings.texts import write_listen
-from heapwarden.settings.units import write_duration, write_percentage
+from heapwarden.settings.units import write_duration, write_percentage, write_size
 from heapwarden.settings.variables import escape
 
 
@@ -29,6 +29,7 @@ def tree_of(settings: Settings) -> dict[str, Any]:
         "sample_interval": write_duration(settings.sample_interval_seconds),
         "gc_profiler": settings.gc_profiler,
         "prom_client_metrics": settings.prom_client_metrics,
+        "history_memory": write_size(settings.history_bytes) if settings.history_bytes else "off",
         "retry_after": write_duration(settings.retry_after_seconds),
         "unmatched": "watch" if watchlist.watch_unmatched else "ignore",
         "defaults": _rules_tree(watchlist.default_health, watchlist.default_restart),

@@ -177,6 +177,11 @@ class FileSection(Section):
     prom_client_metrics: Annotated[bool | None, kinds.SWITCH] = key(
         "Serve `/metrics/prom-client`: the same figures under prom-client's names.", "true"
     )
+    history_memory: Annotated[int | Off | None, kinds.or_off(kinds.size("1M", "1G"))] = key(
+        "Memory of the agent for the charts of its page, shared by all processes. `8M` is enough for 42 of them: every "
+        "sample of 10 minutes, and a row a minute of 12 hours; more have less each. `off`: no charts.",
+        "32M",
+    )
     retry_after: Annotated[float | None, kinds.time("1s", "1h", whole_seconds=True)] = key(
         "The `Retry-After` that comes with a 503.", "10s"
     )
