@@ -51,9 +51,9 @@ export class History {
     return (this.figures[0] ?? []) as number[];
   }
 
-  /** Time of the last row; 0 without any. */
+  /** Time of the last row; before all times without any. */
   get newest(): number {
-    return this.times[this.length - 1] ?? 0;
+    return this.times[this.length - 1] ?? Number.NEGATIVE_INFINITY;
   }
 
   /** Figures of a column; undefined where the agent does not send it. */

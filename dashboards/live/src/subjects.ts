@@ -57,11 +57,17 @@ const memory: Topic = {
       area("rest", "rest: code, stacks, native, workers", parts.rest, 7),
       line("rss", "RSS", rss, "line-strong"),
       ...present([line("swap", "swap", window.values("swap"), "line-3")]),
-      ...present([line("containerMemory", "container", window.values("containerMemory"), "line-2")]),
-      ...limit("containerLimit", "container limit", window.values("containerLimit")),
+      ...container(window),
     ];
   },
 };
+
+/** Without a limit it says little: on a laptop it is a whole session's memory, and would press the rest to the ground. */
+function container(window: Window): Layer[] {
+  const limits = limit("containerLimit", "container limit", window.values("containerLimit"));
+  if (!limits.length) return [];
+  return [line("containerMemory", "container", window.values("containerMemory"), "line-2"), ...limits];
+}
 
 const heap: Topic = {
   id: "heap",

@@ -40,11 +40,13 @@ export function fillTable(table: HTMLTableElement, window: Window, range: Range)
   table.tBodies[0]?.replaceChildren(...rows);
 }
 
-/** Indices of the rows nearest to evenly spread times, newest first, none twice. */
+/** Indices of rows at evenly spread times of what is known of the range, newest first, none twice. */
 export function spread(times: readonly number[], range: Range): number[] {
   const found: number[] = [];
+  const from = Math.max(range.from, times[0] ?? range.from);
+  const to = Math.min(range.to, times[times.length - 1] ?? range.to);
   for (let step = 0; step < ROWS; step += 1) {
-    const wanted = range.to - ((range.to - range.from) * step) / ROWS;
+    const wanted = to - ((to - from) * step) / ROWS;
     let row = times.length - 1;
     while (row > 0 && (times[row] ?? 0) > wanted) row -= 1;
     if (row >= 0 && found[found.length - 1] !== row) found.push(row);
