@@ -26,9 +26,10 @@ class Alertmanager:
         """Its ``host:port``, as Prometheus is told it."""
         return self.url.removeprefix("http://")
 
-    def alerts(self) -> list[dict[str, Any]]:
-        """What it holds, inhibited and silenced ones too."""
-        return list(get(f"{self.url}/api/v2/alerts").json)
+    def state(self, alert: str) -> str | None:
+        """Of the one alert of this name: active, or suppressed by another; None if it has none."""
+        held = get(f"{self.url}/api/v2/alerts").json
+        return next((one["status"]["state"] for one in held if one["labels"]["alertname"] == alert), None)
 
 
 @contextmanager

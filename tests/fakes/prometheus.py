@@ -43,6 +43,10 @@ class Prometheus:
         """Its active scrape targets."""
         return list(self._get("targets", state="active")["activeTargets"])
 
+    def alertmanagers(self) -> list[str]:
+        """Where it sends alerts."""
+        return [one["url"] for one in self._get("alertmanagers")["activeAlertmanagers"]]
+
     def rules(self) -> list[dict[str, Any]]:
         """All its rules, recording and alerting, each with its ``health`` and ``lastError``."""
         return [rule for group in self._get("rules")["groups"] for rule in group["rules"]]

@@ -1,0 +1,96 @@
+"""The compose stack's own settings and commands, run without Docker: only addresses, paths and times are others."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fakes.alertmanager import alertmanager
+from fakes.conditions import wait_for
+from fakes.machine import DEMO, AgentHandle, agent, node, program
+from fakes.prometheus import Prometheus, started
+from fakes.shipped import ROOT, hastened_rules
+
+FOLDER = ROOT / "deploy" / "compose"
+SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((FOLDER / "compose.yaml").read_text())["services"]
+
+PATH = os.pathsep.join((str(Path(node(24)).parent), str(Path(sys.executable).parent), os.environ["PATH"]))
+
+pytestmark = pytest.mark.node
+
+
+@pytest.fixture
+def watcher(tmp_path: Path) -> Iterator[AgentHandle]:
+    """The agent with the stack's settings."""
+    with agent(tmp_path, (FOLDER / "heapwarden.yaml").read_text()) as handle:
+        yield handle
+
+
+@pytest.fixture
+def app(watcher: AgentHandle) -> Iterator[str]:
+    """The app with the stack's environment, and something to do; its address."""
+    environment = SERVICES["app"]["environment"]
+    options = environment["NODE_OPTIONS"].split("heapwarden.cjs")[1]
+    own = watcher.environment(PORT="0")
+    own["NODE_OPTIONS"] += options
+    with program((node(24), DEMO), own) as running:
+        url = running.line("demo app on ").split()[3].rstrip("/")
+        command = [node(24), *SERVICES["traffic"]["command"][1:]]
+        assert "http://app:3000" in command[-1]
+        with program([part.replace("http://app:3000", url) for part in command]):
+            yield url
+
+
+@pytest.fixture
+def server(watcher: AgentHandle, app: str, tmp_path: Path) -> Iterator[Prometheus]:
+    """Prometheus and Alertmanager with the stack's settings."""
+    assert app
+    with alertmanager(tmp_path, yaml.safe_load((FOLDER / "alertmanager.yml").read_text())) as manager:
+        text = (FOLDER / "prometheus.yml").read_text()
+        for shipped, own in (
+            ("heapwarden:9797", watcher.url.removeprefix("http://")),
+            ("alertmanager:9093", manager.address),
+            ("/etc/prometheus/rules/*.yaml", f"{hastened_rules(tmp_path)[0].parent}/*.rules.yaml"),
+            ("scrape_interval: 5s", "scrape_interval: 1s"),
+        ):
+            assert shipped in text
+            text = text.replace(shipped, own)
+        file = tmp_path / "prometheus.yml"
+        file.write_text(text)
+        with started(tmp_path, file) as running:
+            yield running
+
+
+def test_it_comes_up_with_data(server: Prometheus) -> None:
+    """The app is seen under its name and its workload, with collections; every shipped rule is evaluated."""
+    labels = '{process="demo", workload="demo", namespace="default", cluster="compose"}'
+    wait_for(lambda: server.query(f"heapwarden_pressure_ratio{labels} > 0"), 60)
+    wait_for(lambda: server.query(f"rate(heapwarden_gc_duration_seconds_count{labels}[1m]) > 0"), 60)
+    ((_, limit),) = server.query(f"heapwarden_heap_effective_limit_bytes{labels}")
+    assert limit == 128 * 2**20
+    rules = wait_for(lambda: [] if any(one["health"] == "unknown" for one in server.rules()) else server.rules(), 60)
+    assert len(rules) > 20
+    assert [one for one in rules if one["health"] != "ok"] == []
+    assert wait_for(lambda: server.query('workload:heapwarden_processes:count{workload="demo"}'), 60)[0][1] == 1
+    assert wait_for(server.alertmanagers, 60)
+
+
+def test_its_checks_of_health_tell_up_from_down(watcher: AgentHandle, app: str) -> None:
+    """The commands of app and agent succeed, and fail where nobody listens; the agent watches none of them."""
+    commands = {name: SERVICES[name]["healthcheck"]["test"] for name in ("app", "heapwarden")}
+    for name, port, url in (("app", "3000", app), ("heapwarden", "9797", watcher.url)):
+        for address, code in ((url, 0), ("http://127.0.0.1:1", 1)):
+            own = [part.replace(f"http://127.0.0.1:{port}", address) for part in commands[name]]
+            assert own != commands[name]
+            with program(executed(own), watcher.environment(PATH=PATH)) as check:
+                assert check.wait(60) == code, check.err
+    assert {one["process"] for one in watcher.processes()} == {"demo"}
+
+
+def executed(test: list[str]) -> list[str]:
+    """The command line that Docker makes of a health check."""
+    return ["sh", "-c", *test[1:]] if test[0] == "CMD-SHELL" else test[1:]
