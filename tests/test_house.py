@@ -15,7 +15,7 @@ from fakes.machine import ROOT
 
 PACKAGE = ROOT / "agent" / "heapwarden"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-LOCKS = {"run": ROOT / "requirements" / "run.lock", "dev": ROOT / "requirements" / "dev.lock"}
+LOCKS = {lock.stem: lock for lock in sorted((ROOT / "requirements").glob("*.lock"))}
 PACKAGES = sorted(file.parent for file in PACKAGE.rglob("__init__.py"))
 
 
@@ -82,6 +82,7 @@ EXTRAS = PROJECT["optional-dependencies"]
     [
         pytest.param("run", [*PROJECT["dependencies"], *EXTRAS["top"]], id="run"),
         pytest.param("dev", [*PROJECT["dependencies"], *EXTRAS["top"], *EXTRAS["dev"]], id="dev"),
+        pytest.param("image", [*PROJECT["dependencies"], *EXTRAS["top"]], id="image"),
     ],
 )
 def test_locks_have_what_the_project_asks_for(lock: str, wanted: list[str]) -> None:
@@ -94,10 +95,16 @@ def test_locks_have_what_the_project_asks_for(lock: str, wanted: list[str]) -> N
         assert version == numbers(bound) if relation == "==" else version >= numbers(bound), requirement
 
 
-def test_what_runs_is_what_was_tested() -> None:
-    """Each version of run.lock is dev.lock's."""
-    run, dev = locked(LOCKS["run"]), locked(LOCKS["dev"])
+@pytest.mark.parametrize("lock", ["run", "image"])
+def test_what_runs_is_what_was_tested(lock: str) -> None:
+    """Each version is dev.lock's."""
+    run, dev = locked(LOCKS[lock]), locked(LOCKS["dev"])
     assert {name: dev.get(name) for name in run} == run
+
+
+def test_the_image_has_no_build_tools() -> None:
+    """Nor pip: what stands in the image is what runs."""
+    assert not locked(LOCKS["image"]).keys() & {"hatchling", "editables", "pip", "setuptools", "wheel"}
 
 
 @pytest.mark.parametrize("lock", LOCKS)
