@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from heapwarden.domain.checkup import Launch
 from heapwarden.domain.event import Event
 from heapwarden.domain.exit import ExitStatus
 from heapwarden.domain.findings import Limit, PressureLevel
@@ -151,6 +152,13 @@ class OomKills(Protocol):
 
     def claim(self, process: ProcessId) -> None:
         """One of them was this process."""
+
+
+class Launches(Protocol):
+    """Knows how a process was started. Blocks for a millisecond: called in a thread, once a process."""
+
+    def read(self, process: Process, cgroup: str) -> Launch | None:
+        """Of this very process, in a cgroup whose folder is ``cgroup`` ("": not known); None: gone, or not ready yet."""
 
 
 class Listening(Protocol):

@@ -33,7 +33,6 @@ LATER = {
     "heapwarden_leak_state",
     "heapwarden_leak_slope_bytes_per_second",
     "heapwarden_limit_eta_seconds",
-    "heapwarden_config_problem",
 }
 
 

@@ -5,7 +5,7 @@ import os
 import sys
 
 from heapwarden import __version__
-from heapwarden.cli import check_config, history, operate, reporter, run, top, watch
+from heapwarden.cli import check_config, doctor, history, operate, reporter, run, top, watch
 from heapwarden.domain.errors import CommandNotStartedError, HeapwardenError, SettingsError
 
 USAGE_ERROR = 2
@@ -24,7 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"heapwarden {__version__}")
     subcommands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (run, watch, top, history, operate, check_config, reporter):
+    for module in (run, watch, top, doctor, history, operate, check_config, reporter):
         module.add_to(subcommands)
     return parser
 

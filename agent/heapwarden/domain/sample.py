@@ -149,6 +149,8 @@ class HeapFigures:
     """Whether it shares its parent's listening sockets with the parent's other workers (node:cluster)."""
     exit_code: int | None = None
     """What the app itself said last: the exit code it was about to end with. None: it said nothing."""
+    reporter_version: str | None = None
+    """None where the source is no reporter, or one that doesn't say."""
     retired_gc: Mapping[GcKind, GcTotals] = field(default_factory=dict)
     """Collections of worker threads that have ended, so that the process's totals never fall."""
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from heapwarden.domain.checkup import NOT_LOOKED_AT, Checkup
 from heapwarden.domain.exit import ExitReason
 from heapwarden.domain.findings import Findings
 from heapwarden.domain.health import Verdict
@@ -42,6 +43,7 @@ class Watched:
     findings: Findings
     verdict: Verdict
     held: Held | None = None
+    checkup: Checkup = NOT_LOOKED_AT
 
 
 @dataclass(frozen=True, slots=True)

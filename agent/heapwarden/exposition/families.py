@@ -95,6 +95,10 @@ def _gauge(name: str, points: Points, meaning: str, *labels: str) -> Family[View
     return of_processes(f"heapwarden_{name}", Type.GAUGE, meaning, labels, points)
 
 
+def _config_problems(view: View) -> Iterable[Point]:
+    return [(Key(labels=(("problem", problem.code),)), 1) for problem in view.watched.checkup.problems]
+
+
 FAMILIES: tuple[Family[Any], ...] = (
     _gauge("up", _up, "1 while this source of figures answers for the process, else 0.", "source"),
     _gauge(
@@ -211,6 +215,12 @@ FAMILIES: tuple[Family[Any], ...] = (
     ),
     _gauge("health_state", one(lambda view: view.watched.verdict.state.value), f"The verdict: {_STATES}."),
     _gauge("restart_held", _held, "1 while a rule wants a restart that is not made, and why not.", "code"),
+    _gauge(
+        "config_problem",
+        _config_problems,
+        "1 for each problem in its set-up, as `heapwarden doctor` tells.",
+        "problem",
+    ),
     *LEDGER_FAMILIES,
     _gauge("process_start_time_seconds", one(lambda view: view.watched.process.started_at), "Unix time of the start."),
     _gauge("process_info", _info, "1; which Node and V8 run, and which source told.", "node", "v8", "source"),

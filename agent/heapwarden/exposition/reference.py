@@ -1,11 +1,13 @@
 """Writes ``docs/metrics.md``: ``python -m heapwarden.exposition.reference > docs/metrics.md``."""
 
 import sys
+import textwrap
 from collections.abc import Iterable
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Metric
 
+from heapwarden.domain.checkup import ProblemCode
 from heapwarden.domain.sample import GC_BUCKETS_SECONDS
 from heapwarden.exposition import families, prom_client
 from heapwarden.exposition.agent_metrics import AgentMetrics
@@ -48,6 +50,8 @@ smallest free slot within that name, "0", "1", …, so that a restart goes on wi
   began, and keep it when the process is gone. `heapwarden history` knows older ones.
 - The `code` of `heapwarden_restart_held` is one of budget, cooldown, min_uptime, sibling, no_successor, drained,
   jitter, journal, method, confirmation.
+- The `problem` of `heapwarden_config_problem` is one of those that [doctor.md](doctor.md) explains:
+{_problems()}.
 - `heapwarden_up` has a series for each source that was asked about the process: `procfs`, `cgroup`, `reporter`, and
   `tree` where its restart rule counts children.
 
@@ -58,7 +62,8 @@ A process with one isolate, all sources and a container limit has {SERIES_BASE} 
 - {SERIES_A_SPACE} for each heap space in use (four to seven),
 - {SERIES_A_GC_KIND} for each kind of collection that occurred,
 - {SERIES_RECLAIMED} for each of the kinds {" and ".join(families.RECLAIMING)}, where the Node can profile them,
-- 1 for each reason for which it was restarted or ended, and 1 while a restart is held.
+- 1 for each reason for which it was restarted or ended, and 1 while a restart is held,
+- 1 for each problem in its set-up.
 
 With six spaces and three kinds, as Node 24 shows under load, that makes {_series(6, 3)}; with all four kinds
 {_series(6, 4)}. The aim is {SERIES_BUDGET} at most.
@@ -88,6 +93,11 @@ with the app's own `/metrics`: sums would count everything twice. Each series ha
 def _series(spaces: int, kinds: int) -> int:
     reclaiming = SERIES_RECLAIMED * len(families.RECLAIMING)
     return SERIES_BASE + SERIES_A_SPACE * spaces + SERIES_A_GC_KIND * kinds + reclaiming
+
+
+def _problems() -> str:
+    """Two lines of spaces before each, as the list has it."""
+    return textwrap.fill(", ".join(ProblemCode), 118, initial_indent="  ", subsequent_indent="  ")
 
 
 def _bounds() -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from heapwarden.analysis.collections import MajorActivity, MajorMark, activity
 from heapwarden.analysis.pressure import heap_ratio, heap_total_ratio, pressure, worst
 from heapwarden.analysis.trend import Point, extend, seconds_to_limit
+from heapwarden.domain.checkup import Checkup
 from heapwarden.domain.findings import Findings
 from heapwarden.domain.health import HealthState, Reason, Verdict
 from heapwarden.domain.identity import Name, Process
@@ -92,7 +93,7 @@ class Record:
         """Whether it has been without a connection for too long to come back."""
         return self.disconnected_at is not None and now - self.disconnected_at > LINGER_SECONDS
 
-    def judge(self, now: float, phase: Phase | None, held: Held | None) -> None:
+    def judge(self, now: float, phase: Phase | None, held: Held | None, checkup: Checkup) -> None:
         """Judge what is known at ``now``: its health, and whether a rule wants it restarted."""
         self.sample = replace(self.sample, at=now)
         findings = self._findings(now)
@@ -104,7 +105,7 @@ class Record:
         if phase is not None:
             reasons = (phase.reason, *verdict.reasons)
             verdict = Verdict(phase.state, serving=False, reasons=reasons, since=phase.since)
-        self.watched = replace(watched, verdict=verdict, held=held)
+        self.watched = replace(watched, verdict=verdict, held=held, checkup=checkup)
         if before is None or before.state is not verdict.state:
             _tell(self.name, verdict)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from heapwarden.analysis.collections import remember
+from heapwarden.domain.checkup import NOT_LOOKED_AT, Checkup
 from heapwarden.domain.identity import Name, Process, ProcessId, Role
 from heapwarden.domain.sample import HeapFigures, Reading, Sample
 from heapwarden.domain.snapshot import Held, Ledger, Snapshot, Watched
@@ -51,6 +52,8 @@ class Watch:
         """Of processes that are being drained or restarted."""
         self.held: Mapping[ProcessId, Held] = {}
         """Of processes whose restart is wanted and not made."""
+        self.checkups: Mapping[ProcessId, Checkup] = {}
+        """What the last look at their set-up has found."""
         self._watchlist = watchlist
         self._discovery = discovery
         self._clock = clock
@@ -183,7 +186,8 @@ class Watch:
             record = self._records.get(self._marked.pop())
             if record is not None:
                 id_ = record.process.id
-                record.judge(now, self.phases.get(id_), self.held.get(id_))
+                checkup = self.checkups.get(id_, NOT_LOOKED_AT)
+                record.judge(now, self.phases.get(id_), self.held.get(id_), checkup)
                 (self._wanting.add if record.trigger is not None else self._wanting.discard)(id_)
         return bool(self._marked)
 

@@ -6,6 +6,7 @@ A command line is never shown: it may hold secrets, and these pages ask for no p
 from collections.abc import Iterable
 from typing import Any
 
+from heapwarden.domain.checkup import Checkup
 from heapwarden.domain.identity import Process, ProcessId
 from heapwarden.domain.restart import Restart
 from heapwarden.domain.sample import HeapFigures, Isolate, LoopDelay
@@ -87,6 +88,7 @@ def full(watched: Watched, snapshot: Snapshot, now: float) -> Json:
         "markCompacts": findings.mark_compacts,
         "markCompactShare": _rounded(findings.mark_compact_share),
         **_heap(heap, snapshot, now),
+        **_checkup(watched.checkup),
     }
 
 
@@ -124,14 +126,36 @@ def _held(held: Held | None) -> Json | None:
     return {"code": held.code, "text": held.text, "reason": held.trigger.reason, "wanted": held.trigger.text}
 
 
+def _checkup(found: Checkup) -> Json:
+    """Names of options and sizes alone: the values of others may be secret."""
+    flags = found.flags
+    return {
+        "problems": [
+            {"code": one.code, "severity": one.severity, "text": one.text, "remedy": one.remedy}
+            for one in found.problems
+        ],
+        "setup": None
+        if flags is None
+        else {
+            "heapLimitFrom": found.limit_from,
+            "heapOptions": [{"option": one.option, "value": one.value, "from": one.origin} for one in flags],
+            "nodeOptions": None if found.options is None else list(found.options),
+        },
+    }
+
+
 def _heap(heap: HeapFigures | None, snapshot: Snapshot, now: float) -> Json:
     if heap is None:
-        return dict.fromkeys(("node", "v8", "source", "connected", "sampledAt", "loop")) | {"gc": {}, "isolates": []}
+        return dict.fromkeys(("node", "v8", "source", "reporter", "connected", "sampledAt", "loop")) | {
+            "gc": {},
+            "isolates": [],
+        }
     taken = heap.taken_at
     return {
         "node": heap.node_version,
         "v8": heap.v8_version,
         "source": heap.source,
+        "reporter": heap.reporter_version,
         "connected": heap.connected,
         "sampledAt": None if taken is None else taken - snapshot.agent_started_at,
         "loop": None if (main := main_isolate(heap)) is None else _loop(main.loop),

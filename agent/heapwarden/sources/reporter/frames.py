@@ -51,6 +51,7 @@ class Hello:
     can: frozenset[str] = frozenset()
     """What it may be asked for; a reporter of the first days names nothing."""
     cluster_worker: bool = False
+    reporter_version: str | None = None
 
 
 def _refuse(reason: str, detail: str) -> NoReturn:
@@ -92,6 +93,7 @@ def decode_hello(frame: Mapping[str, Any]) -> Hello:
         semi_space_bytes=_whole(frame, "semi"),
         can=_abilities(frame.get("can")),
         cluster_worker=frame.get("cluster") is True,
+        reporter_version=None if frame.get("reporter") is None else _text(frame, "reporter", _VERSION),
     )
 
 

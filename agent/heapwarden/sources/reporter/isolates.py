@@ -91,6 +91,7 @@ class ReportingProcess:
             node_version=self._hello.node_version,
             v8_version=self._hello.v8_version,
             cluster_worker=self._hello.cluster_worker,
+            reporter_version=self._hello.reporter_version,
             connected=bool(self._connected),
             exit_code=self._exit_code,
             retired_gc=self._retired,

@@ -1,0 +1,118 @@
+"""Looks at how processes are set up, every few seconds, in a task of its own: the tick never waits for it."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+
+from heapwarden.domain.checkup import Checkup, Launch
+from heapwarden.domain.identity import Process, ProcessId
+from heapwarden.domain.snapshot import Snapshot, Watched
+from heapwarden.policy.checkup import households, look
+from heapwarden.policy.facts import Case, Standing
+from heapwarden.ports import Clock, Launches, Telemetry
+from heapwarden.runtime.fetch import Fetcher
+from heapwarden.runtime.watch import Watch
+
+log = logging.getLogger(__name__)
+
+EVERY_SECONDS = 5.0
+DEADLINE_SECONDS = 5.0
+READ_AT_ONCE = 200
+"""Launches in one call, so that a fleet's come in several."""
+LOOKED_AT_ONCE = 25
+"""Processes between two turns of the event loop: a millisecond or so."""
+
+Read = tuple[Process, Launch]
+
+
+class Checkups:
+    """Listens to snapshots, and leaves what it finds with the watch. What a process was started with is read once."""
+
+    def __init__(
+        self,
+        watch: Watch,
+        launches: Launches,
+        *,
+        clock: Clock,
+        telemetry: Telemetry,
+        machine_bytes: int,
+        agent_version: str,
+    ) -> None:
+        """Listen to ``watch``."""
+        self._watch, self._launches, self._clock = watch, launches, clock
+        self._telemetry = telemetry
+        self._machine_bytes, self._version = machine_bytes, agent_version
+        self._fetcher: Fetcher[list[Read]] = Fetcher("launch", telemetry)
+        self._known: dict[ProcessId, Launch] = {}
+        self._due = clock.monotonic()
+        self._task: asyncio.Task[None] | None = None
+        watch.on_published.append(self.published)
+
+    def published(self, snapshot: Snapshot) -> None:
+        """Begin a look when one is due and none is under way."""
+        now = self._clock.monotonic()
+        if now < self._due or (self._task is not None and not self._task.done()):
+            return
+        self._due = now + EVERY_SECONDS
+        self._task = asyncio.get_running_loop().create_task(self._guarded(snapshot), name="checkups")
+
+    async def stop(self) -> None:
+        """End the look that is under way."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._fetcher.close()
+
+    async def _guarded(self, snapshot: Snapshot) -> None:
+        try:
+            await self.look(snapshot)
+        except Exception:  # the edge of the task: the next look comes
+            self._telemetry.source_error("launch", "error")
+            log.exception("a look at the set-up of processes failed; the next one comes")
+
+    async def look(self, snapshot: Snapshot) -> None:
+        """One look at all of them."""
+        await self._read(snapshot.processes)
+        cases = [_case(watched, self._known) for watched in snapshot.processes]
+        standing = Standing(self._clock.monotonic(), self._clock.wall(), self._machine_bytes, self._version)
+        homes = households(cases, standing)
+        found: dict[ProcessId, Checkup] = {}
+        for place, case in enumerate(cases):
+            found[case.process.id] = look(case, homes, standing)
+            if place % LOOKED_AT_ONCE == LOOKED_AT_ONCE - 1:
+                await self._clock.sleep(0)
+        self._tell(snapshot.processes, found)
+        self._watch.checkups = found
+
+    async def _read(self, processes: Sequence[Watched]) -> None:
+        """How those were started of whom it is not known yet."""
+        present = {watched.process.id for watched in processes}
+        self._known = {id_: launch for id_, launch in self._known.items() if id_ in present}
+        unknown = [watched for watched in processes if watched.process.id not in self._known][:READ_AT_ONCE]
+        if unknown:
+            read = await self._fetcher.fetch(lambda: _read(self._launches, unknown), DEADLINE_SECONDS)
+            self._known.update({process.id: launch for process, launch in read or ()})
+
+    def _tell(self, processes: Sequence[Watched], found: Mapping[ProcessId, Checkup]) -> None:
+        """Each problem once, in the log, when it is new."""
+        for watched in processes:
+            id_, name = watched.process.id, watched.name
+            before = {problem.code for problem in self._watch.checkups.get(id_, Checkup()).problems}
+            for problem in found[id_].problems:
+                if problem.code not in before:
+                    extra = {"code": problem.code}
+                    log.warning("%s/%s: %s; %s", name.process, name.worker, problem.text, problem.remedy, extra=extra)
+
+
+def _read(launches: Launches, unknown: Sequence[Watched]) -> list[Read]:
+    found = ((watched.process, launches.read(watched.process, _cgroup(watched))) for watched in unknown)
+    return [(process, launch) for process, launch in found if launch is not None]
+
+
+def _cgroup(watched: Watched) -> str:
+    container = watched.sample.container
+    return "" if container is None else container.cgroup
+
+
+def _case(watched: Watched, launches: Mapping[ProcessId, Launch]) -> Case:
+    return Case(watched.process, watched.sample, launches.get(watched.process.id))
