@@ -58,16 +58,19 @@ def _processes() -> Panel:
 
 
 def _blind() -> Panel:
+    reporter = of_agent("heapwarden_up", source="reporter")
+    blind = f"{reporter} == 0 or ignoring (source) {of_agent('heapwarden_sample_age_seconds')} > 120"
     return number(
         "Without V8 figures",
         about(
-            "Processes whose reporter does not answer: resident memory is known, the heap is not.",
+            "Processes whose reporter is not there, or whose figures are older than two minutes: resident memory is "
+            "known, the heap is not.",
             normal="0.",
             act="see What is not seen below. Apps that were started before Heapwarden have no reporter until they are "
             "restarted.",
         ),
         "none",
-        now(f"count({of_agent('heapwarden_up', source='reporter')} == 0) or vector(0)"),
+        now(f"count({blind}) or vector(0)"),
     ).thresholds(thresholds(1, 10))
 
 

@@ -13,8 +13,8 @@ def sight() -> tuple[Panel, ...]:
         about(
             "Processes by the source that does not answer for them.",
             normal="none, or moments at a start.",
-            act="reporter: the app is blocked, or was started without it. cgroup or procfs: the agent may not read "
-            "them; see its user and its capabilities.",
+            act="reporter: the app was started without it, or has lost its agent. cgroup or procfs: the agent may not "
+            "read them; see its user and its capabilities.",
         ),
         "none",
         over(f"count by (source) ({of_agent('heapwarden_up')} == 0)", "{{source}}"),

@@ -93,3 +93,11 @@ def count_in_range(counter: str) -> str:
 def count_recorded(series: str, window: str = "$__interval", **labels: str) -> str:
     """Events within ``window``, of a series that records those of each minute."""
     return f"sum_over_time({of_fleet(series, **labels)}[{window}])"
+
+
+def near(limit: str, use: str) -> str:
+    """The sum of the limits, where a quarter of it was used at some time of the range.
+
+    A limit that is far away would press everything else of its graph to the ground.
+    """
+    return f"sum({limit}) < 4 * sum(max_over_time({use}[$__range] @ end()))"

@@ -1,6 +1,6 @@
 """The first row of Process: eight numbers, health over time, memory by its parts, and the heap against its limit."""
 
-from mixin.boards.asking import count_in_range, now, of_process, over
+from mixin.boards.asking import count_in_range, near, now, of_process, over
 from mixin.boards.panels import Panel, about, as_line, colored, health_over_time, number, stacked
 from mixin.boards.process_heap import against_limit
 from mixin.boards.style import BLUE, GREY, MAUVE, ORANGE, SKY, STATE_TEXTS, VERMILION, thresholds
@@ -178,7 +178,8 @@ def _parts() -> Panel:
         about(
             "The chosen processes together, all threads, no byte counted twice. External memory contains array "
             "buffers, so only the rest of it stands beside them; what is resident beyond heap and external memory is "
-            "code, stacks and native memory. Committed heap need not be resident, so the sum can pass the line.",
+            "code, stacks and native memory. Committed heap need not be resident, so the sum can pass the line. A "
+            "limit is drawn once a quarter of it is used.",
             normal="used heap goes up and down; all other parts are flat after the start.",
             act="see which part grows. Used heap: see the live set. Array buffers: streams or uploads that are kept. "
             "Native: an addon, or allocators that fragment. The line nears the container's limit: the kernel kills.",
@@ -190,8 +191,8 @@ def _parts() -> Panel:
         over(f"clamp_min(sum({of_process('external_bytes')}) - sum({buffers}), 0)", _EXTERNAL),
         over(f"sum(clamp_min({rss} - {total} - {external}, 0))", _NATIVE),
         over(f"sum({rss})", _RSS),
-        over(f"sum({of_process('heap_limit_bytes', thread='main')})", _HEAP_LIMIT),
-        over(f"sum({shared})", _CONTAINER_LIMIT),
+        over(near(of_process("heap_limit_bytes", thread="main"), rss), _HEAP_LIMIT),
+        over(near(shared, rss), _CONTAINER_LIMIT),
     )
     colored(panel, {_USED: BLUE, _FREE: SKY, _BUFFERS: ORANGE, _EXTERNAL: MAUVE, _NATIVE: GREY})
     as_line(panel, _RSS, VERMILION)

@@ -1,6 +1,6 @@
 """The heap of a process: what it holds, what it keeps, and what collecting costs."""
 
-from mixin.boards.asking import buckets, of_process, over
+from mixin.boards.asking import buckets, near, of_process, over
 from mixin.boards.panels import Panel, about, as_line, colored, lines, spread, stacked, with_marks
 from mixin.boards.style import BLUE, GREY, MAUVE, ORANGE, SKY, VERMILION
 
@@ -9,20 +9,21 @@ RATE = "[$__rate_interval]"
 
 def against_limit() -> Panel:
     """The main thread's heap. The lines of one process; of several, their sum."""
+    used = of_process("heap_used_bytes", thread="main")
     panel = lines(
         "Heap against its limit",
         about(
             "The main thread's used heap, its live set (what was left after the last full collection), and the limit "
-            "at which V8 gives up: the heap limit less three semi-spaces.",
+            "at which V8 gives up: the heap limit less three semi-spaces. It is drawn once a quarter of it is used.",
             normal="used heap is a sawtooth above a flat live set, far below the limit.",
             act="a live set that climbs from collection to collection is a leak: take two heap snapshots and compare. "
             "A high but flat one is a limit that is too small.",
         ),
         "bytes",
-        over(f"sum({of_process('heap_used_bytes', thread='main')})", "used"),
+        over(f"sum({used})", "used"),
         over(f"sum({of_process('heap_live_bytes', thread='main')})", "live set"),
         over(f"sum({of_process('heap_total_bytes', thread='main')})", "committed"),
-        over(f"sum({of_process('heap_effective_limit_bytes', thread='main')})", "limit where V8 gives up"),
+        over(near(of_process("heap_effective_limit_bytes", thread="main"), used), "limit where V8 gives up"),
     ).height(10)
     colored(panel, {"used": BLUE, "live set": ORANGE, "committed": GREY})
     return as_line(panel, "limit where V8 gives up", VERMILION, dashed=True)

@@ -228,8 +228,8 @@ def trust() -> tuple[Panel, ...]:
             "1 while a source of figures answers for the process: procfs and cgroup are the kernel's, reporter is "
             "within the app.",
             normal="all 1.",
-            act="reporter at 0: the app is blocked, or was started without Heapwarden. Resident memory goes on to be "
-            "measured, the heap does not.",
+            act="reporter at 0: the app was started without Heapwarden's reporter, or has lost its agent. Resident "
+            "memory goes on to be measured, the heap does not. A blocked app keeps its 1: see the age beside.",
         ),
         "none",
         over(

@@ -27,7 +27,6 @@ def choice(name: str, series: str, *, label: str, everything: str | None = ANY_O
         .label(label)
         .datasource(DATASOURCE)
         .query({"qryType": 1, "query": query, "refId": f"variable-{name}"})
-        .definition(query)
         .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(VariableSort.NATURAL_ASC)
         .multi(True)
