@@ -46,6 +46,11 @@ def heap_flags(argv: Sequence[str], node_options: str | None) -> tuple[HeapFlag,
     return tuple(flag for words, origin in groups for flag in _flags(words, origin))[:MAX_FLAGS]
 
 
+def command_line_known(argv: Sequence[str]) -> bool:
+    """Whether Node's own arguments can be read off; not those of a process that has overwritten them."""
+    return bool(argv) and is_node_name(argv[0].rpartition("/")[2])
+
+
 def preloads_reporter(argv: Sequence[str], node_options: str) -> bool:
     """Whether the reporter's file is among what Node is told to load."""
     own, _ = _divided(argv)
@@ -79,7 +84,7 @@ def _flags(words: Iterable[str], origin: Origin) -> Iterator[HeapFlag]:
 
 def _divided(argv: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
     """Node's own arguments, and those of the script."""
-    if not argv or not is_node_name(argv[0].rpartition("/")[2]):
+    if not command_line_known(argv):
         return (), ()
     place = 1
     while place < len(argv):

@@ -6,12 +6,15 @@ the effective limit when V8 gave up, whatever the semi-spaces were: what dies ha
 nothing about who kills first. A busy server does fill them, so the value to set leaves room for them.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 MIB = 2**20
-NON_HEAP_LEAST_BYTES = 48 * MIB
-"""Of any Node: measured 44 to 56 MiB on Node 18 to 26 that do nothing."""
+NON_HEAP_LEAST_BYTES = 16 * MIB
+"""Of any Node that fills its heap, without pages of files: up to 20 MiB measured, by the kernel's count."""
+NON_HEAP_USUAL_BYTES = 48 * MIB
+"""The same with them: measured 44 to 56 MiB."""
 HEADROOM = 0.1
 """Share of the container that the value to set leaves free: page cache, fragmentation, a burst of buffers."""
 UNUSED = 1 / 3
@@ -32,8 +35,9 @@ class Footprint:
     """The largest of each isolate's semi-spaces."""
     rss_bytes: int
     non_heap_least_bytes: int
+    """What can't be taken from it: without pages of files, which the kernel drops before it kills."""
     non_heap_most_bytes: int
-    """Equal to the least where the heap is known."""
+    """What it is well off with; as much as it has now where the heap is not known."""
 
     @property
     def known(self) -> bool:
@@ -117,9 +121,14 @@ def advise(home: Household, semi_space_bytes: int) -> Advice | None:
     return Advice(_rounded_down(int(old // MIB)), None if semi == semi_space_bytes else semi // MIB)
 
 
+def limit_for(size_bytes: int) -> int:
+    """MiB of a container in which so much has its headroom."""
+    return math.ceil(size_bytes / (1 - HEADROOM) / MIB)
+
+
 def least_limit(home: Household) -> int:
     """MiB that a container needs for what is in there, with 64 MiB of heap for each isolate."""
-    return -(-int((home.fixed_bytes + home.isolates * 2 * LEAST_OLD_SPACE_BYTES) / (1 - HEADROOM)) // MIB)
+    return limit_for(home.fixed_bytes + home.isolates * 2 * LEAST_OLD_SPACE_BYTES)
 
 
 def _power_of_two_below(size: float) -> int:

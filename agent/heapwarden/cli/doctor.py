@@ -15,6 +15,7 @@ from heapwarden.cli.logs import shown
 from heapwarden.cli.top import look
 
 FOUND, NOT_POSSIBLE = 1, 2
+LOOK_SECONDS, ASK_AGAIN_SECONDS = 8.0, 0.25
 SAME_START_SECONDS = 2.0
 """Two clocks' readings of one process's start differ by less; a reused pid's by more."""
 
@@ -95,16 +96,25 @@ def _asked(url: str | None) -> tuple[str | None, list[Json]]:
     from heapwarden.cli.doctor_look import by_agent  # noqa: PLC0415  heavy
 
     try:
-        found = look(url or DEFAULT_URL)
+        found = _once_it_has_looked(url or DEFAULT_URL)
+        said = [by_agent(one) for one in found if one["setup"] is not None]
     except AgentUnreachableError:
         if url is not None:
             raise
         return None, []
-    try:
-        said = [by_agent(one) for one in found["processes"]]
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise foreign(url or DEFAULT_URL) from error
     return shown(url or DEFAULT_URL), said
+
+
+def _once_it_has_looked(url: str) -> list[Json]:
+    """What the agent knows; one that has just found a process has looked at its set-up a second later."""
+    patience = time.monotonic() + LOOK_SECONDS
+    while True:
+        found: list[Json] = look(url)["processes"]
+        if all(one["setup"] is not None for one in found) or time.monotonic() > patience:
+            return found
+        time.sleep(ASK_AGAIN_SECONDS)
 
 
 def _same(ours: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -69,6 +69,14 @@ class HeapFlag:
         return int(self.value) if self.value.isascii() and self.value.isdigit() else 0
 
 
+class SocketTrouble(StrEnum):
+    """Why a reporter can't reach its socket."""
+
+    MISSING = "is not there"
+    NO_SOCKET = "is no socket"
+    FORBIDDEN = "may not be written"
+
+
 @dataclass(frozen=True, slots=True)
 class Launch:
     """How a process was started and what may be read of it: looked at once, for nothing in it changes."""
@@ -79,6 +87,8 @@ class Launch:
     """None where the environment can't be read; empty where it has none."""
     socket: str | None = None
     """HEAPWARDEN_SOCKET in its environment."""
+    socket_trouble: SocketTrouble | None = None
+    """None: none that can be seen."""
     root_readable: bool = True
     """Whether its file system can be looked into, for a cgroup that the agent's own mounts don't show."""
     in_cgroup: bool = True

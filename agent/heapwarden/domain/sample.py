@@ -108,6 +108,8 @@ class KernelFigures:
     minor_faults: int
     major_faults: int
     threads: int
+    file_bytes: int = 0
+    """Of the resident memory, pages of files such as Node's own executable: the kernel drops them before it kills."""
 
 
 @dataclass(frozen=True, slots=True)

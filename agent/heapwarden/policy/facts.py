@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from heapwarden.analysis.flags import HEAP, OLD_SPACE, PERCENTAGE, SEMI_SPACE, heap_flags, in_force
+from heapwarden.analysis.flags import HEAP, OLD_SPACE, PERCENTAGE, SEMI_SPACE, command_line_known, heap_flags, in_force
 from heapwarden.analysis.flags import sets_limit as flag_of_limit
 from heapwarden.analysis.sizing import (
     MIB,
     NON_HEAP_LEAST_BYTES,
+    NON_HEAP_USUAL_BYTES,
     SEMI_SPACES,
     USUAL_SEMI_SPACE_BYTES,
     Footprint,
@@ -63,7 +64,8 @@ class Facts:
         if flag is not None:
             return f"{flag.option}={flag.value} ({_place(flag.origin)})"
         launch = self.case.launch
-        return "V8's default" if launch is not None and launch.node_options is not None else None
+        read = launch is not None and launch.node_options is not None and command_line_known(self.case.process.argv)
+        return "V8's default" if read else None
 
 
 def flags_of(case: Case) -> tuple[HeapFlag, ...]:
@@ -76,14 +78,16 @@ def footprint_of(case: Case, flags: tuple[HeapFlag, ...], standing: Standing) ->
     kernel, heap = case.sample.kernel, case.sample.heap
     isolates = heap.isolates if heap is not None else ()
     resident = kernel.rss_bytes + kernel.swap_bytes if kernel is not None else 0
+    of_files = kernel.file_bytes if kernel is not None else 0
     if isolates:
         resident = resident or isolates[0].process_rss_bytes or 0
-        rest = max(NON_HEAP_LEAST_BYTES, resident - sum(one.heap_total_bytes for one in isolates))
+        rest = resident - sum(one.heap_total_bytes for one in isolates)
+        least, most = max(NON_HEAP_LEAST_BYTES, rest - of_files), max(NON_HEAP_USUAL_BYTES, rest)
         semi = max((one.heap_limit_bytes - one.effective_limit_bytes) // SEMI_SPACES for one in isolates)
-        return Footprint(tuple(one.effective_limit_bytes for one in isolates), semi, resident, rest, rest)
+        return Footprint(tuple(one.effective_limit_bytes for one in isolates), semi, resident, least, most)
     semi_flag, limit = in_force(flags, SEMI_SPACE), _limit_by_flags(case, flags, standing)
     semi = semi_flag.number * MIB if semi_flag else USUAL_SEMI_SPACE_BYTES
-    most = max(NON_HEAP_LEAST_BYTES, resident)
+    most = max(NON_HEAP_USUAL_BYTES, resident)
     return Footprint(() if limit is None else (limit,), semi, resident, NON_HEAP_LEAST_BYTES, most)
 
 

@@ -11,6 +11,7 @@ from heapwarden.analysis.sizing import (
     Household,
     advise,
     least_limit,
+    limit_for,
 )
 from heapwarden.domain.checkup import HeapFlag, Origin, Problem, ProblemCode, Severity
 from heapwarden.domain.sample import GcKind
@@ -53,9 +54,11 @@ def _container(facts: Facts, home: Household) -> Iterator[Problem]:
         return
     advice = advise(home, facts.footprint.semi_space_bytes)
     if advice is not None and advice.old_space * MIB > max(mine.effective_limits):
-        share = f"{_mib(home.most_bytes)} of the {_mib(home.limit_bytes)} that the container may take"
-        text = f"all heaps and the rest can grow to {share}: {_mib(unused)} can't be used{_because(facts)}"
-        remedy = f"{_set_heap(facts, home)}; or give the container less memory"
+        text = (
+            f"{_mib(unused)} of the {_mib(home.limit_bytes)} that its container may take can never be used: heaps, "
+            f"semi-spaces and all else end at {_mib(home.most_bytes)}{_because(facts)}"
+        )
+        remedy = f"{_set_heap(facts, home)}{_or_less(facts, home)}"
         yield Problem(ProblemCode.HEAP_LIMIT_BELOW_CONTAINER, Severity.WARNING, text, remedy)
 
 
@@ -74,6 +77,13 @@ def _too_high(facts: Facts, home: Household, *, alone: bool) -> str:
     )
 
 
+def _or_less(facts: Facts, home: Household) -> str:
+    """The other way out; V8's own choice would shrink with the container."""
+    if sets_limit(facts.flags) is None:
+        return ""
+    return f"; or give the container no more than {limit_for(home.most_bytes)} MiB"
+
+
 def _set_heap(facts: Facts, home: Household) -> str | None:
     """The value to set, and where."""
     advice = advise(home, facts.footprint.semi_space_bytes)
@@ -81,8 +91,9 @@ def _set_heap(facts: Facts, home: Household) -> str | None:
         return None
     each = f" for each of the {home.processes} Node processes in there" if home.processes > 1 else ""
     flag = sets_limit(facts.flags)
-    instead = f" in place of {flag.option}={flag.value} ({flag.origin})" if flag is not None else " (NODE_OPTIONS)"
-    return f"set {advice.options}{each}{instead}"
+    if flag is None:
+        return f"add {advice.options} to NODE_OPTIONS{each}"
+    return f"put {advice.options} in place of {_shown(flag)} ({flag.origin}){each}"
 
 
 def _too_small(home: Household) -> str:

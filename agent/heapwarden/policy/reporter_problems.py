@@ -51,10 +51,10 @@ def _unheard(facts: Facts, launch: Launch) -> Iterator[Problem]:
         yield Problem(ProblemCode.REPORTER_ABSENT, Severity.WARNING, text, ADVICE)
     elif options is not None and not launch.socket:
         yield _silent("the reporter is loaded, but HEAPWARDEN_SOCKET is not set: it talks to nobody", ADVICE)
-    elif facts.standing.agent_version is not None:
-        where = f" {launch.socket}" if launch.socket else ""
+    elif launch.socket_trouble is not None or facts.standing.agent_version is not None:
+        trouble = launch.socket_trouble or "is not this agent's, or may not be written"
         yield _silent(
-            f"the reporter is loaded and was never heard: its socket{where} is not this agent's, or may not be written",
+            f"the reporter is loaded and can't be heard: its socket {launch.socket or ''} {trouble}",
             "give both the same path (`socket` in the settings, HEAPWARDEN_SOCKET in the app), mount its folder into "
             "both containers, and let the app's user write to it (`socket_mode`, or the same group)",
         )

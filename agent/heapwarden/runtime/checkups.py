@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 
-from heapwarden.domain.checkup import Checkup, Launch
+from heapwarden.domain.checkup import NOT_LOOKED_AT, Checkup, Launch, ProblemCode
 from heapwarden.domain.identity import Process, ProcessId
 from heapwarden.domain.snapshot import Snapshot, Watched
 from heapwarden.policy.checkup import households, look
@@ -16,6 +16,8 @@ from heapwarden.runtime.watch import Watch
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 5.0
+NEW_SECONDS = 1.0
+"""After the last look, where there is a process that was never looked at."""
 DEADLINE_SECONDS = 5.0
 READ_AT_ONCE = 200
 """Launches in one call, so that a fleet's come in several."""
@@ -44,16 +46,19 @@ class Checkups:
         self._machine_bytes, self._version = machine_bytes, agent_version
         self._fetcher: Fetcher[list[Read]] = Fetcher("launch", telemetry)
         self._known: dict[ProcessId, Launch] = {}
-        self._due = clock.monotonic()
+        self._began = float("-inf")
         self._task: asyncio.Task[None] | None = None
         watch.on_published.append(self.published)
 
     def published(self, snapshot: Snapshot) -> None:
         """Begin a look when one is due and none is under way."""
         now = self._clock.monotonic()
-        if now < self._due or (self._task is not None and not self._task.done()):
+        if now < self._began + NEW_SECONDS or (self._task is not None and not self._task.done()):
             return
-        self._due = now + EVERY_SECONDS
+        new = any(watched.process.id not in self._watch.checkups for watched in snapshot.processes)
+        if now < self._began + EVERY_SECONDS and not new:
+            return
+        self._began = now
         self._task = asyncio.get_running_loop().create_task(self._guarded(snapshot), name="checkups")
 
     async def stop(self) -> None:
@@ -85,9 +90,9 @@ class Checkups:
         self._watch.checkups = found
 
     async def _read(self, processes: Sequence[Watched]) -> None:
-        """How those were started of whom it is not known yet."""
-        present = {watched.process.id for watched in processes}
-        self._known = {id_: launch for id_, launch in self._known.items() if id_ in present}
+        """How those were started of whom it is not known yet; a reporter that is silent may get its socket later."""
+        settled = {watched.process.id for watched in processes if not _silent(watched)}
+        self._known = {id_: launch for id_, launch in self._known.items() if id_ in settled}
         unknown = [watched for watched in processes if watched.process.id not in self._known][:READ_AT_ONCE]
         if unknown:
             read = await self._fetcher.fetch(lambda: _read(self._launches, unknown), DEADLINE_SECONDS)
@@ -97,7 +102,7 @@ class Checkups:
         """Each problem once, in the log, when it is new."""
         for watched in processes:
             id_, name = watched.process.id, watched.name
-            before = {problem.code for problem in self._watch.checkups.get(id_, Checkup()).problems}
+            before = {problem.code for problem in self._watch.checkups.get(id_, NOT_LOOKED_AT).problems}
             for problem in found[id_].problems:
                 if problem.code not in before:
                     extra = {"code": problem.code}
@@ -107,6 +112,10 @@ class Checkups:
 def _read(launches: Launches, unknown: Sequence[Watched]) -> list[Read]:
     found = ((watched.process, launches.read(watched.process, _cgroup(watched))) for watched in unknown)
     return [(process, launch) for process, launch in found if launch is not None]
+
+
+def _silent(watched: Watched) -> bool:
+    return any(problem.code is ProblemCode.REPORTER_SILENT for problem in watched.checkup.problems)
 
 
 def _cgroup(watched: Watched) -> str:

@@ -9,6 +9,7 @@ from heapwarden.domain.checkup import Launch
 from heapwarden.domain.identity import Process
 from heapwarden.sources.cgroup_path import memory_cgroup
 from heapwarden.sources.procfile import natural, numbers, raise_own_trouble, read_file, read_stat
+from heapwarden.sources.socket_place import trouble
 
 PROC = Path("/proc")
 MAX_ENVIRON_BYTES = 1 << 20
@@ -39,12 +40,14 @@ class ProcLaunches:
             return None
         if environ == b"" and self._wall() - process.started_at < YOUNG_SECONDS:
             return None
+        socket = None if environ is None else _value(environ, b"HEAPWARDEN_SOCKET")
         users, groups = numbers(status, b"Uid:"), numbers(status, b"Gid:")
         return Launch(
             uid=users[0] if users else None,
             gid=groups[0] if groups else None,
             node_options=None if environ is None else _value(environ, b"NODE_OPTIONS") or "",
-            socket=None if environ is None else _value(environ, b"HEAPWARDEN_SOCKET"),
+            socket=socket,
+            socket_trouble=trouble(f"{folder}/root", socket, status) if socket is not None else None,
             root_readable=root_readable,
             in_cgroup=memory is not None and memory.path != "/",
             may_signal=may_signal,

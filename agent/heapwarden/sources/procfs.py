@@ -49,6 +49,7 @@ class ProcfsSource:
             minor_faults=stat.minor_faults,
             major_faults=stat.major_faults,
             threads=stat.threads,
+            file_bytes=next(iter(numbers(status, b"RssFile:")), 0) * KIB,
         )
 
 
