@@ -7,10 +7,16 @@ from typing import Any
 import pytest
 import yaml
 
-from mixin import output
+from fakes.machine import ROOT
 from mixin.provisioning import configmaps, grafana
 
-FILES = output.files()
+FOLDERS = ("grafana", "provisioning", "kubernetes")
+FILES = {
+    path.relative_to(ROOT / "dashboards").as_posix(): path.read_text()
+    for folder in FOLDERS
+    for path in (ROOT / "dashboards" / folder).rglob("*.*")
+}
+"""As they are committed; that they are what is generated is for another test."""
 CONFIGMAPS = sorted(path for path in FILES if path.startswith("kubernetes/"))
 SOURCES = sorted(path for path in FILES if Path(path).parent.as_posix() in {"grafana", "provisioning/alerting"})
 
@@ -36,6 +42,14 @@ def test_the_provider_reads_the_mounted_folder() -> None:
     (provider,) = load("provisioning/dashboards/heapwarden.yaml")["providers"]
     assert (provider["type"], provider["allowUiUpdates"]) == ("file", False)
     assert provider["options"] == {"path": grafana.MOUNTED_AT}
+
+
+def test_the_alerts_ask_the_provisioned_datasource() -> None:
+    """Every query of a provisioned alert names the datasource that is provisioned beside it, or is an expression."""
+    groups = load("provisioning/alerting/heapwarden.yaml")["groups"]
+    asked = {query["datasourceUid"] for group in groups for rule in group["rules"] for query in rule["data"]}
+    assert asked == {grafana.DATASOURCE_UID, "__expr__"}
+    assert {group["folder"] for group in groups} == {grafana.FOLDER}
 
 
 def test_every_source_has_its_configmap() -> None:
