@@ -21,7 +21,7 @@ def finish(board: Json) -> Json:
     for panel in every(board["panels"]):
         panel["id"] = next(ids)
         _name_queries(panel)
-        _show_legend(panel)
+        _complete(panel.get("options", {}))
     board["schemaVersion"] = SCHEMA_VERSION
     board["version"] = 1
     board["id"] = None
@@ -80,11 +80,11 @@ def _name_queries(panel: Json) -> None:
         target["refId"] = name
 
 
-def _show_legend(panel: Json) -> None:
-    """Builders of a legend say that it is hidden unless told otherwise, and told so they say nothing of its kind."""
-    legend = panel.get("options", {}).get("legend")
-    if legend is not None and "displayMode" in legend:
-        legend["showLegend"] = True
+def _complete(options: Json) -> None:
+    """A legend that is described is shown, which its builder denies; a table's footer is no option of the panel."""
+    if "displayMode" in options.get("legend", {}):
+        options["legend"]["showLegend"] = True
+    options.pop("footer", None)
 
 
 def _sorted(value: Any) -> Any:
