@@ -28,6 +28,7 @@ NAN = math.nan
 _NO_HEAP = [NAN] * (1 + len(_OF_HEAP) + len(_OF_LOOP) + len(_OF_SPACES))
 _NO_LOOP = [NAN] * len(_OF_LOOP)
 _KINDS = (GcKind.MINOR, GcKind.MAJOR, GcKind.INCREMENTAL, GcKind.WEAKCB)
+_BOUNDS = (math.inf, *reversed(GC_BUCKETS_SECONDS))
 _LARGEST = 1e38
 """What float32 holds."""
 
@@ -127,7 +128,7 @@ def _gc(before: Totals | None, totals: Totals | None) -> list[float]:
 
 def _bound(buckets: Sequence[int]) -> float:
     """No pause was longer, going by the buckets; what they can't bound, the time of all together does."""
-    highest = max((index for index, count in enumerate(buckets) if count > 0), default=-1)
-    if highest < 0:
-        return 0.0
-    return GC_BUCKETS_SECONDS[highest] if highest < len(GC_BUCKETS_SECONDS) else math.inf
+    for bound, count in zip(_BOUNDS, reversed(buckets), strict=True):
+        if count > 0:
+            return bound
+    return 0.0

@@ -1,5 +1,6 @@
 """The newest entries of the journal, in memory: they are there even while it can't be written."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable
 
@@ -32,6 +33,11 @@ class Entries:
         self._kept.append(event)
         self.newest += 1
         self.on_new()
+
+    @property
+    def all_since(self) -> float:
+        """Unix time from which on all that there was is here: for ever while there is room."""
+        return self._kept[0].wall if len(self._kept) == self._kept.maxlen else -math.inf
 
     def after(self, number: int, most: int, process: str | None = None) -> list[Event]:
         """The newest of those after ``number``, of this name where one is given, newest last."""

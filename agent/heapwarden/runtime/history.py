@@ -6,6 +6,7 @@ whatever happens to the other one, and are told as Unix time.
 
 import asyncio
 import math
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -24,6 +25,10 @@ KEPT_SECONDS = 600.0
 """How long an empty slot keeps its history."""
 PAGE_BYTES = PAGE_ROWS * ROW.size + 72
 """With its head and its place in the ring."""
+SLOT_BYTES = 2_000
+"""Of what is kept beside the pages."""
+_LEAST_BYTES = SLOT_BYTES + 2 * PAGE_BYTES
+_SHORT_SECONDS = 180.0
 _STEP = 16
 """Slots by which their number is rounded up where they share, so that not each new one makes the others smaller."""
 AT_ONCE = 50
@@ -53,14 +58,14 @@ class History:
         """Called with each snapshot that ended a tick, once its figures are here."""
         self._soon = soon or (lambda call: asyncio.get_running_loop().call_soon(call))
         self._slots: dict[Name, _Slot] = {}
-        self._pages = memory_bytes // PAGE_BYTES
+        self._memory_bytes = memory_bytes
         self._snapshot: Snapshot | None = None
         self._left: list[Watched] = []
         self._at = 0.0
 
     def resize(self, memory_bytes: int) -> None:
         """From now on so much; what is older goes where that is less."""
-        self._pages = memory_bytes // PAGE_BYTES
+        self._memory_bytes = memory_bytes
         self._share_out()
 
     def published(self, snapshot: Snapshot) -> None:
@@ -71,7 +76,6 @@ class History:
             self._record_some()
         self._snapshot, self._at = snapshot, snapshot.at
         self._left = list(snapshot.processes)
-        self._let_go()
         self._go_on()
 
     def known(self, name: Name) -> bool:
@@ -95,8 +99,8 @@ class History:
 
     @property
     def bytes_used(self) -> int:
-        """Memory of all rows."""
-        return sum(slot.fine.bytes_used + slot.coarse.bytes_used for slot in self._slots.values())
+        """Memory of all slots."""
+        return sum(SLOT_BYTES + slot.fine.bytes_used + slot.coarse.bytes_used for slot in self._slots.values())
 
     def _go_on(self) -> None:
         self._record_some()
@@ -104,6 +108,7 @@ class History:
             self._soon(self._go_on)
         elif self._snapshot is not None:
             snapshot, self._snapshot = self._snapshot, None
+            self._let_go()
             self.on_recorded(snapshot)
 
     def _record_some(self) -> None:
@@ -114,7 +119,7 @@ class History:
                 _record(slot, watched, self._at)
 
     def _new_slot(self, name: Name) -> _Slot | None:
-        if (len(self._slots) + 1) * 2 > self._pages:
+        if (len(self._slots) + 1) * _LEAST_BYTES > self._memory_bytes:
             return None
         fine, coarse = self._share(len(self._slots) + 1)
         slot = self._slots[name] = _Slot(Ring(ROW, fine), Ring(ROW, coarse), self._at)
@@ -123,14 +128,17 @@ class History:
 
     def _share(self, slots: int) -> tuple[int, int]:
         """Pages of each slot, fine and coarse."""
-        each = self._pages // slots
+        each = self._pages(slots)
         if each < FINE_PAGES + COARSE_PAGES:
-            each = max(2, self._pages // (-(-slots // _STEP) * _STEP))
+            each = max(2, self._pages(-(-slots // _STEP) * _STEP))
         fine = max(1, min(FINE_PAGES, each * FINE_PAGES // (FINE_PAGES + COARSE_PAGES)))
         return fine, max(1, min(COARSE_PAGES, each - fine))
 
+    def _pages(self, slots: int) -> int:
+        return (self._memory_bytes // slots - SLOT_BYTES) // PAGE_BYTES
+
     def _share_out(self) -> None:
-        while len(self._slots) * 2 > self._pages:
+        while len(self._slots) * _LEAST_BYTES > self._memory_bytes:
             self._slots.popitem()
         if not self._slots:
             return
@@ -161,7 +169,7 @@ def _record(slot: _Slot, watched: Watched, at: float) -> None:
     slot.seen_at = at
     try:
         slot.fine.append(figures)
-    except OverflowError:
+    except (OverflowError, struct.error):
         figures = packable(figures)
         slot.fine.append(figures)
     slot.fine.forget(at - FINE_SECONDS)
@@ -179,11 +187,15 @@ def _count_in(slot: _Slot, figures: list[float]) -> None:
 
 
 def _rows_of(slot: _Slot) -> list[Sequence[float]]:
-    """Minutes up to the one in which the samples begin, then the samples after it: nothing twice, and no gap."""
+    """Minutes up to the one in which the samples begin, then the samples after it: nothing twice, and no gap.
+
+    Where samples are few, those of that minute are worth more than to have none of it missing.
+    """
     samples: list[Sequence[float]] = list(slot.fine.rows())
     if not slot.fine.forgot or not samples:
         return samples
-    first = samples[0][0] // COARSE_SECONDS
+    short = samples[-1][0] - samples[0][0] < _SHORT_SECONDS
+    first = samples[0][0] // COARSE_SECONDS - short
     minutes: list[Sequence[float]] = [one for one in slot.coarse.rows() if one[0] // COARSE_SECONDS <= first]
     until = minutes[-1][0] if minutes else float("-inf")
     return minutes + [one for one in samples if one[0] > until]

@@ -1,7 +1,6 @@
 """Rows of figures, packed into pages of one size: the oldest page goes when there is no room for another."""
 
 import struct
-from collections import deque
 from collections.abc import Iterator, Sequence
 from sys import getsizeof
 
@@ -17,7 +16,7 @@ class Ring:
     def __init__(self, row: struct.Struct, most_pages: int) -> None:
         """Empty; ``row`` packs a time and its figures, little-endian."""
         self._format = row
-        self._pages: deque[bytearray] = deque()
+        self._pages: list[bytearray] = []
         self._used = PAGE_ROWS
         """Rows of the newest page."""
         self.most_pages = most_pages
@@ -70,11 +69,11 @@ class Ring:
 
     @property
     def bytes_used(self) -> int:
-        """Memory of the pages and their heads."""
-        return sum(map(getsizeof, self._pages)) + getsizeof(self._pages)
+        """Memory of the pages."""
+        return sum(map(getsizeof, self._pages))
 
     def _drop(self) -> None:
-        self._pages.popleft()
+        del self._pages[0]
         self.forgot = True
         if not self._pages:
             self._used = PAGE_ROWS

@@ -16,7 +16,7 @@ from heapwarden.runtime.entries import Entries
 from heapwarden.runtime.history import History
 from heapwarden.web.event_stream import CONTENT_TYPE, HEARTBEAT, EventStream, Seats, event, retry
 from heapwarden.web.health import Answer
-from heapwarden.web.live_view import Detail, News
+from heapwarden.web.live_view import Detail, News, Recent
 from heapwarden.web.options import WebOptions
 from heapwarden.web.overview import EVERY_PROCESSES, Overview
 from heapwarden.web.responses import answer
@@ -32,10 +32,15 @@ class Live:
     """All clients of the live page."""
 
     def __init__(
-        self, snapshot: Snapshot, history: History, entries: Entries, options: Callable[[], WebOptions]
+        self,
+        snapshot: Snapshot,
+        history: History,
+        entries: Entries,
+        recent: Recent,
+        options: Callable[[], WebOptions],
     ) -> None:
         """Nobody looks; ``snapshot`` is what there is to see until the first tick has ended."""
-        self._history, self._entries = history, entries
+        self._history, self._entries, self._recent = history, entries, recent
         self._newest = self._listed = snapshot
         self._overview = Overview(options)
         self._seats = Seats(MOST_STREAMS)
@@ -71,7 +76,7 @@ class Live:
     async def _pieces(self, asked: Name | None) -> AsyncGenerator[bytes]:
         yield retry(RETRY_MILLISECONDS)
         detail = None if asked is None else Detail(asked, self._history)
-        entries = News(self._entries, None if asked is None else asked.process)
+        entries = News(self._entries, self._recent, None if asked is None else asked.process)
         listed = told = None
         while not self._stopped:
             woken = self._woken
@@ -82,8 +87,8 @@ class Live:
                 told = self._newest
                 for piece in detail.news(told):
                     yield piece
-            for piece in entries.news():
-                yield piece
+            if new := await entries.news():
+                yield new
             try:
                 await asyncio.wait_for(woken.wait(), HEARTBEAT_SECONDS)
             except TimeoutError:

@@ -2,7 +2,7 @@
 
 import base64
 import math
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from heapwarden.domain.event import Event
 from heapwarden.domain.identity import Name
@@ -13,6 +13,9 @@ from heapwarden.runtime.history import History
 from heapwarden.web.event_stream import event
 from heapwarden.web.responses import dumps
 from heapwarden.web.views import Json, full, wrapper
+
+Recent = Callable[[int, str | None], Awaitable[Sequence[Event]]]
+"""The newest events in the journal, newest first: at most so many, of one name or of all."""
 
 MOST_ENTRIES = 100
 MOST_POINTS = 30
@@ -60,17 +63,24 @@ class Detail:
 class News:
     """Entries of the journal, of one name or of all: the last ones first, then each new one."""
 
-    def __init__(self, entries: Entries, process: str | None) -> None:
-        """Nothing was told yet."""
-        self._entries, self._process = entries, process
+    def __init__(self, entries: Entries, recent: Recent, process: str | None) -> None:
+        """Nothing was told yet. ``recent`` is asked for what memory has let go, of one name."""
+        self._entries, self._recent, self._process = entries, recent, process
         self._told: int | None = None
 
-    def news(self) -> Iterator[bytes]:
-        """What has come since the last call, as one event; at first also when there is nothing."""
-        found = self._entries.after(self._told or 0, MOST_ENTRIES, self._process)
-        if found or self._told is None:
-            yield event("entries", dumps({"entries": [_entry(one) for one in found]}))
-        self._told = self._entries.newest
+    async def news(self) -> bytes:
+        """What has come since the last call, as one event; empty when nothing has, but not at first."""
+        older = await self._older() if self._told is None else []
+        found = [*older, *self._entries.after(self._told or 0, MOST_ENTRIES, self._process)][-MOST_ENTRIES:]
+        first, self._told = self._told is None, self._entries.newest
+        return event("entries", dumps({"entries": [_entry(one) for one in found]})) if found or first else b""
+
+    async def _older(self) -> list[Event]:
+        """A name with few entries has them hours apart, and others' come between."""
+        if self._process is None or self._entries.all_since == -math.inf:
+            return []
+        found = await self._recent(MOST_ENTRIES, self._process)
+        return [one for one in reversed(found) if one.wall < self._entries.all_since]
 
 
 def _detail(watched: Watched, snapshot: Snapshot) -> Json:
