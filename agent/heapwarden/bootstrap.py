@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import logging
+import os
 import resource
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from heapwarden import __version__
 from heapwarden.actuators import own
 from heapwarden.actuators.choose import actuators
+from heapwarden.actuators.evict import EvictActuator
 from heapwarden.actuators.hooks import run_hook
 from heapwarden.domain.errors import SettingsError
 from heapwarden.domain.exit import ExitStatus
@@ -28,8 +30,13 @@ from heapwarden.exposition.families import FAMILIES
 from heapwarden.exposition.prom_client import FAMILIES as PROM_CLIENT_FAMILIES
 from heapwarden.exposition.text import page
 from heapwarden.journal import SqliteJournal
+from heapwarden.kubernetes.api import KubernetesApi
+from heapwarden.kubernetes.leases import LeaseCoordinator
+from heapwarden.kubernetes.own_pod import OwnPod
+from heapwarden.kubernetes.service_account import ServiceAccount
 from heapwarden.runtime import memory_log
 from heapwarden.runtime.checkups import Checkups
+from heapwarden.runtime.clearance import Clearance
 from heapwarden.runtime.clock import SystemClock
 from heapwarden.runtime.course import Tools
 from heapwarden.runtime.decisions import Decisions
@@ -104,12 +111,17 @@ class Agent:
         )
         self._entries = Entries()
         self._ports = PortsInTime(ListeningPorts(PROC), self._metrics)
+        self._kubernetes = KubernetesApi(ServiceAccount.of(os.environ))
+        own_pod = OwnPod(os.environ)
+        evict = EvictActuator(self._kubernetes, own_pod)
+        leases = LeaseCoordinator(self._kubernetes, own_pod, self._clock)
         tools = Tools(
             ground=Ground(self._watch, discovery, self._clock, self._ports),
             journal=self._journal,
             reporters=self._reporters,
-            actuators=actuators(self._reporters),
+            actuators=actuators(self._reporters, evict),
             run_hook=run_hook,
+            clearance=Clearance(leases, {Method.EVICT: evict}, self._clock, self._watch.mark),
         )
         self._restarts = Restarts(tools, default_method=default_method, boot=_boot_id())
         self._watch.ignores = _is_ours
@@ -163,7 +175,7 @@ class Agent:
             task = asyncio.create_task(run(), name=name)
             task.add_done_callback(self._ended)
             self._tasks.append(task)
-        for notice in self._settings.notices:
+        for notice in self._notices(self._settings):
             log.warning("%s", notice)
         where = {"host": host, "port": port, "socket": str(self._settings.socket)}
         log.info("heapwarden %s on http://%s:%d, reporters at %s", __version__, *where.values(), extra=where)
@@ -174,6 +186,7 @@ class Agent:
         self._live.stop()
         self._http.stop()
         await self._restarts.stop()
+        await self._kubernetes.close()
         await self._reporters.stop()
         for task in self._tasks:
             if task.get_name() != "http":
@@ -203,9 +216,16 @@ class Agent:
         self._watch.apply(settings.watchlist)
         self._reporters.let_go_unwanted()
         self._metrics.config_reloaded(ok=True)
-        for notice in settings.notices:
+        for notice in self._notices(settings):
             log.warning("%s", notice)
         log.info("settings reloaded")
+
+    def _notices(self, settings: Settings) -> Iterator[str]:
+        """What is right and yet deserves a word, here and now."""
+        yield from settings.notices
+        why = self._kubernetes.unusable()
+        if why is not None and settings.watchlist.asks_kubernetes:
+            yield f"method evict and coordinate hold back all restarts here: {why}"
 
     def restarting(self, pid_of_child: int) -> bool:
         """Whether the end of this started command belongs to a restart of ours, so that it is to be started again.

@@ -114,8 +114,11 @@ class Actuator(Protocol):
     kills: bool
     """Whether SIGKILL follows when ``grace`` is over; False where another manager sees to that."""
 
-    async def terminate(self, restart: Restart) -> None:
-        """Ask it to end, once; does not wait for the end. Raises ActuationError: nothing was done, and why."""
+    async def terminate(self, restart: Restart) -> str | None:
+        """Ask it to end, once; does not wait for the end. Raises ActuationError: nothing was done, and why.
+
+        What comes back deserves a word in the restart's note.
+        """
 
     async def kill(self, restart: Restart) -> None:
         """End it by force. Raises ActuationError."""
@@ -131,6 +134,58 @@ class HookResult(Protocol):
     @property
     def text(self) -> str:
         """For people; bounded."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """Why a restart may not be made now."""
+
+    code: str
+    """As in :class:`heapwarden.domain.snapshot.Held`."""
+    text: str
+    again_seconds: float
+    """It is asked again after so long."""
+    sure: bool = True
+    """False where nobody could be asked."""
+
+
+class Permission(Protocol):
+    """Knows whether whoever carries out a method would do so now. Asked before anything is done to the process."""
+
+    async def ask(self, restart: Restart) -> NotYet | None:
+        """None: it would. Takes seconds at most; never raises."""
+
+
+class Coordinator(Protocol):
+    """Gives restarts a place among those that may be under way at once, on all machines together."""
+
+    async def take(self, restart: Restart, seconds: float) -> NotYet | None:
+        """Take one for ``restart`` under its plan's lease, or renew the one that it has.
+
+        None: it has one, that nobody else gets within ``seconds`` of this call. Takes seconds at most; never raises.
+        """
+
+    async def leave(self, restart: Restart) -> bool:
+        """Give back what it has; whether nothing is left of it. Without this it ends by itself, and others wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A Kubernetes pod."""
+
+    namespace: str
+    name: str
+    uid: str
+    """Of this very pod: a successor may have the same name, and has another uid."""
+    container: str = ""
+    """In which the process runs; empty where that is not known."""
+
+
+class Pods(Protocol):
+    """Knows which pod a process runs in. Takes microseconds."""
+
+    def pod_of(self, process: ProcessId) -> Pod | None:
+        """None where that can't be known for certain."""
 
 
 RunHook = Callable[[Hook, Restart], Awaitable[HookResult]]

@@ -1,5 +1,6 @@
 """Ways to act that only remember what they were asked for, and do to a fake machine what a test says."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -7,6 +8,7 @@ from heapwarden.domain.errors import ActuationError
 from heapwarden.domain.findings import Limit, PressureLevel
 from heapwarden.domain.identity import ProcessId
 from heapwarden.domain.restart import Hook, Restart
+from heapwarden.ports import NotYet
 
 
 @dataclass
@@ -32,6 +34,43 @@ class FakeActuator:
         """Remember, then act."""
         self.killed.append(restart)
         self.on_kill(restart)
+
+
+@dataclass
+class FakePermission:
+    """Says what it is told to say."""
+
+    refuses: NotYet | None = None
+    asked: list[Restart] = field(default_factory=list)
+
+    async def ask(self, restart: Restart) -> NotYet | None:
+        """Remember, then answer; others run meanwhile."""
+        await asyncio.sleep(0)
+        self.asked.append(restart)
+        return self.refuses
+
+
+@dataclass
+class FakeCoordinator:
+    """Gives everybody a place, unless it is told not to."""
+
+    refuses: NotYet | None = None
+    taken: list[Restart] = field(default_factory=list)
+    """Every time that a place was taken or renewed."""
+    left: list[Restart] = field(default_factory=list)
+
+    async def take(self, restart: Restart, seconds: float) -> NotYet | None:  # noqa: ARG002  the port's
+        """Remember, then answer; others run meanwhile."""
+        await asyncio.sleep(0)
+        if self.refuses is None:
+            self.taken.append(restart)
+        return self.refuses
+
+    async def leave(self, restart: Restart) -> bool:
+        """Remember."""
+        await asyncio.sleep(0)
+        self.left.append(restart)
+        return True
 
 
 @dataclass

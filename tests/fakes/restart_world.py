@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from fakes import figures
-from fakes.acting import FakeActuator, FakeHooks, FakeReporters
+from fakes.acting import FakeActuator, FakeCoordinator, FakeHooks, FakePermission, FakeReporters
 from fakes.clock import FakeClock
 from fakes.discovery import FakeDiscovery
 from fakes.figures import MIB
@@ -17,6 +17,7 @@ from heapwarden.domain.restart import Method, Plan, Restart
 from heapwarden.domain.sample import KernelFigures
 from heapwarden.policy.matching import Watchlist
 from heapwarden.policy.restart import MemoryRule, RestartRules
+from heapwarden.runtime.clearance import Clearance
 from heapwarden.runtime.course import Tools
 from heapwarden.runtime.decisions import Decisions
 from heapwarden.runtime.requests import Requests
@@ -27,20 +28,28 @@ from heapwarden.runtime.watch import Watch
 LIMIT = 200 * MIB
 AT_ONCE = RestartRules(max_memory=MemoryRule(LIMIT, 0.0), min_uptime_seconds=0.0, plan=Plan(drain_seconds=5.0))
 BOOT = "a-boot"
-METHODS = (Method.SIGNAL, Method.SUPERVISE, Method.NONE, Method.REPORTER)
+METHODS = (Method.SIGNAL, Method.SUPERVISE, Method.NONE, Method.REPORTER, Method.EVICT)
 
 
 class World:
     """A machine, a watch, and restarts that act on that machine."""
 
-    def __init__(self, rules: RestartRules = AT_ONCE, journal: FakeJournal | None = None, apps: int = 1) -> None:
+    def __init__(
+        self,
+        rules: RestartRules = AT_ONCE,
+        journal: FakeJournal | None = None,
+        apps: int = 1,
+        clock: FakeClock | None = None,
+    ) -> None:
         """``apps`` processes of one name, that end when they are asked to and have a successor at once."""
-        self.clock, self.journal = FakeClock(), journal or FakeJournal()
+        self.clock: FakeClock = clock or FakeClock()
+        self.journal = journal or FakeJournal()
         self.started = 0
         self.apps = [self.an_app(pid=100 + n) for n in range(apps)]
         self.discovery = FakeDiscovery(*self.apps)
         self.reporters, self.hooks = FakeReporters(), FakeHooks()
         self.actuator = FakeActuator(on_terminate=self.end, on_kill=self.end)
+        self.coordinator, self.permission = FakeCoordinator(), FakePermission()
         self.successors = True
         self.step = 0.5
         self.ports: dict[ProcessId, frozenset[int]] = {}
@@ -57,6 +66,7 @@ class World:
             self.reporters,
             dict.fromkeys(METHODS, self.actuator),
             self.hooks,
+            Clearance(self.coordinator, {Method.EVICT: self.permission}, self.clock, self.watch.mark),
         )
         self.restarts = Restarts(tools, default_method=Method.SIGNAL, boot=BOOT)
         Decisions(self.restarts, self.watch, reporters=self.reporters, journal=self.journal, clock=self.clock)

@@ -62,6 +62,7 @@ defaults:
     max_cooldown: 11s
     cooldown_reset: 12s
     jitter: 13s
+    coordinate: {lease: all.apis, max_unavailable: 2}
     confirm_with_gc: true
     dry_run: true
 processes:
@@ -142,6 +143,8 @@ def test_every_key_arrives() -> None:
             before=(Hook(command=("dump",), timeout_seconds=7.0), Hook(url="http://a/b")),
             after=(Hook(url="https://a/c?d=e"),),
             command=("docker", "restart", "an app"),
+            lease="all.apis",
+            max_unavailable=2,
         ),
         dry_run=True,
     )
@@ -173,6 +176,20 @@ def test_every_key_arrives() -> None:
         retry_after_seconds=60.0,
         watchlist=Watchlist((first, second), watch_unmatched=False, default_health=health, default_restart=restart),
     )
+
+
+@pytest.mark.parametrize("rule", ["method: evict", "coordinate: api"])
+def test_what_needs_the_kubernetes_client_is_refused_without_it(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the settings are read, not at the first eviction; with what to install."""
+    text = f"defaults: {{restart: {{{rule}}}}}"
+    assert parse(text, "f.yaml", {}).watchlist.asks_kubernetes
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    key = rule.partition(":")[0]
+    (told,) = faults(text)
+    assert told.startswith("f.yaml:1:")
+    wrong = "this needs the client of the Kubernetes API, which is not installed"
+    assert told.endswith(f": defaults.restart.{key}: {wrong}; install it: pip install 'heapwarden[kubernetes]'")
+    assert not parse("defaults: {restart: {coordinate: off}}", "f.yaml", {}).watchlist.asks_kubernetes
 
 
 def restarts(text: str) -> list[RestartRules]:
@@ -381,6 +398,7 @@ PARTNERS = (
     ("restart.container_usage.for", "above: 95%"),
     ("restart.command", "method: command"),
     ("restart.url", "method: webhook"),
+    ("coordinate.max_unavailable", "lease: api"),
     ("budget.restarts", "per: 1h"),
     ("budget.per", "restarts: 3"),
     ("[].timeout", "command: [x]"),

@@ -37,6 +37,7 @@ KEYS = {
     "max_cooldown": ["5s", "10m", "1d"],
     "cooldown_reset": ["0s", "10m", "7d"],
     "jitter": ["0s", "50s", "1h"],
+    "coordinate": ["off", "api", "{lease: a.b-2, max_unavailable: 3}", "{max_unavailable: 2}"],
     "confirm_with_gc": ["true"],
     "dry_run": ["true", "false"],
     "signal": ["SIGINT"],

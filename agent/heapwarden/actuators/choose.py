@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from heapwarden.actuators.command import CommandActuator
+from heapwarden.actuators.evict import EvictActuator
 from heapwarden.actuators.none import NoActuator
 from heapwarden.actuators.pm2 import Pm2Actuator
 from heapwarden.actuators.reporter import ReporterActuator
@@ -12,7 +13,7 @@ from heapwarden.domain.restart import Method
 from heapwarden.ports import Actuator, Reporters
 
 
-def actuators(reporters: Reporters) -> Mapping[Method, Actuator]:
+def actuators(reporters: Reporters, evict: EvictActuator) -> Mapping[Method, Actuator]:
     """One for each method."""
     signals = SignalActuator()
     return {
@@ -22,5 +23,6 @@ def actuators(reporters: Reporters) -> Mapping[Method, Actuator]:
         Method.PM2: Pm2Actuator(),
         Method.COMMAND: CommandActuator(),
         Method.WEBHOOK: WebhookActuator(),
+        Method.EVICT: evict,
         Method.NONE: NoActuator(),
     }

@@ -28,6 +28,27 @@ class ActuationError(HeapwardenError):
     """A process could not be asked to end, or ended by force. Nothing was done to any other."""
 
 
+class KubernetesError(HeapwardenError):
+    """The Kubernetes API refused, or could not be asked."""
+
+    def __init__(
+        self,
+        text: str,
+        status: int = 0,
+        *,
+        retry_after_seconds: float | None = None,
+        causes: frozenset[str] = frozenset(),
+    ) -> None:
+        """``status`` is HTTP's, 0 where there was no answer: then what was asked for may be done or not.
+
+        ``retry_after_seconds`` is as the API said it, and ``causes`` are the machine-readable ones of its answer.
+        """
+        super().__init__(text)
+        self.status = status
+        self.retry_after_seconds = retry_after_seconds
+        self.causes = causes
+
+
 class RequestRefusedError(HeapwardenError):
     """Somebody asked for something that is not done now; nothing was. ``code`` is bounded.
 

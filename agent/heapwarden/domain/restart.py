@@ -34,6 +34,8 @@ class Method(StrEnum):
     WEBHOOK = "webhook"
     REPORTER = "reporter"
     """The reporter raises the signal in its own process: for PID namespaces that are not shared."""
+    EVICT = "evict"
+    """The Kubernetes API evicts its pod, as far as disruption budgets allow; the pod's owner brings another."""
     NONE = "none"
     """Nobody but whoever probes its health: it is only taken out of service."""
 
@@ -105,6 +107,10 @@ class Plan:
     """Of method ``command``."""
     url: str = ""
     """Of method ``webhook``."""
+    lease: str = ""
+    """Restarts under the same lease wait for each other, on whichever node they are; empty: they don't."""
+    max_unavailable: int = 1
+    """How many of them may be under way at once."""
 
 
 @dataclass(frozen=True, slots=True)

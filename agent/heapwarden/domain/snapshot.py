@@ -19,7 +19,8 @@ class Held:
 
     trigger: Trigger
     code: str
-    """Bounded: budget, cooldown, min_uptime, sibling, no_successor, drained, jitter, journal, method, confirmation."""
+    """Bounded: budget, cooldown, min_uptime, sibling, no_successor, drained, jitter, journal, method, confirmation,
+    disruption_budget, coordination."""
     text: str
     """Why not, and when it will be, for people."""
 

@@ -49,7 +49,7 @@ smallest free slot within that name, "0", "1", …, so that a restart goes on wi
 - `heapwarden_restarts_total` and `heapwarden_exits_total` have a series for each reason that occurred since the agent
   began, and keep it when the process is gone. `heapwarden history` knows older ones.
 - The `code` of `heapwarden_restart_held` is one of budget, cooldown, min_uptime, sibling, no_successor, drained,
-  jitter, journal, method, confirmation.
+  jitter, journal, method, confirmation, disruption_budget, coordination.
 - The `problem` of `heapwarden_config_problem` is one of those that [doctor.md](doctor.md) explains:
 {_problems()}.
 - `heapwarden_up` has a series for each source that was asked about the process: `procfs`, `cgroup`, `reporter`, and

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 from heapwarden.domain.identity import Process
+from heapwarden.domain.restart import Method
 from heapwarden.policy.health import HealthRules
 from heapwarden.policy.restart import RestartRules
 
@@ -55,6 +56,12 @@ class Watchlist:
     """Nothing outside is watched, whatever the rules say: the command line's scope."""
     default_health: HealthRules = field(default_factory=HealthRules)
     default_restart: RestartRules = field(default_factory=RestartRules)
+
+    @property
+    def asks_kubernetes(self) -> bool:
+        """Whether any restart needs the Kubernetes API."""
+        rules = (self.default_restart, *(rule.restart for rule in self.rules))
+        return any(rule.plan.lease or rule.method is Method.EVICT for rule in rules)
 
     def rule_for(self, process: Process) -> ProcessRule | None:
         """The rule that holds for ``process``; None when it is not watched."""

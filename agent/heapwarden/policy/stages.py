@@ -6,7 +6,7 @@ The state is the Restart itself, so that another agent can take it up at the sta
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from heapwarden.domain.restart import Outcome, Restart, Stage
+from heapwarden.domain.restart import Method, Outcome, Restart, Stage
 from heapwarden.policy.restart import RESERVE_SECONDS
 
 KILL_SECONDS = 10.0
@@ -97,6 +97,9 @@ def _successor(restart: Restart, facts: Facts, elapsed: float) -> Move | End | N
         return Move(Stage.AFTER) if restart.plan.after else End(Outcome.DONE)
     if elapsed < restart.plan.successor_seconds:
         return None
+    if restart.plan.method is Method.EVICT:  # its pod's owner brings another, wherever there is room
+        note = f"no successor here within {restart.plan.successor_seconds:g} s: its pod's may be on another node"
+        return End(Outcome.DONE, note)
     return End(Outcome.NO_SUCCESSOR, f"no successor that serves within {restart.plan.successor_seconds:g} s")
 
 

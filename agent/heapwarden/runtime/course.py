@@ -11,6 +11,7 @@ from heapwarden.domain.event import Event, EventKind
 from heapwarden.domain.restart import Hook, Method, Outcome, Restart, Stage
 from heapwarden.policy.stages import End, Facts, Move, step
 from heapwarden.ports import Actuator, Journal, Reporters, RunHook
+from heapwarden.runtime.clearance import Clearance
 from heapwarden.runtime.subject import Ground, Subject
 from heapwarden.runtime.telling import describe, figures_of, level
 
@@ -33,6 +34,7 @@ class Tools:
     reporters: Reporters
     actuators: Mapping[Method, Actuator]
     run_hook: RunHook
+    clearance: Clearance
 
 
 class Course:
@@ -144,14 +146,15 @@ class Course:
             self.restart = replace(self.restart, signalled=True)
             await self.keep()
         try:
-            await (actuator.kill if killing else actuator.terminate)(self.restart)
+            note = await (actuator.kill if killing else actuator.terminate)(self.restart)
         except ActuationError as error:
             if self._alive():  # else it was faster
                 self.asked = killing
                 await self.end(Outcome.FAILED, f"{error}")
             return
+        note = "; ".join(part for part in (self.restart.note, note) if part)
+        self.restart = replace(self.restart, signalled=True, stage_since=self._clock.monotonic(), note=note)
         if actuator.kills:
-            self.restart = replace(self.restart, signalled=True, stage_since=self._clock.monotonic())
             await self.keep()
 
     async def _run_hooks(self, hooks: tuple[Hook, ...]) -> str:
@@ -181,7 +184,7 @@ class Course:
             alive=self._alive(),
             kills=self._tools.actuators[restart.plan.method].kills,
             drained=self.drained,
-            cancelled=self.cancelled or self.subject.unwanted(),
+            cancelled=self.cancelled or self.subject.unwanted() or self._tools.clearance.lost(restart.process),
             hooks_done=self._hooks is None or self._hooks.done(),
             limit_in_seconds=watched.findings.limit_in_seconds if watched is not None else None,
             successor=restart.stage is Stage.SUCCESSOR and await self.subject.served(restart),

@@ -9,8 +9,8 @@ from collections.abc import Container
 
 from heapwarden.domain.event import Event, EventKind
 from heapwarden.domain.health import ReasonCode
-from heapwarden.domain.identity import ProcessId
-from heapwarden.domain.restart import RestartReason
+from heapwarden.domain.identity import Name, ProcessId
+from heapwarden.domain.restart import Restart, RestartReason
 from heapwarden.domain.snapshot import Held, Snapshot, Watched
 from heapwarden.policy.safety import Refusal, refusal
 from heapwarden.ports import Clock, Journal, Reporters
@@ -39,14 +39,16 @@ class Decisions:
 
     def consider(self, snapshot: Snapshot) -> None:
         """Look at all that is wanted by this snapshot."""
+        self._restarts.clearance.sweep()
         found = [one for one in self._watch.wanted() if self._restarts.course(one.watched.process.id) is None]
         if not (found or self._held):
             return
         now = self._clock.monotonic()
         still = {one.watched.process.id for one in found}
         self._forget_but(still)
+        first: dict[str, Name] = {}
         for wanted in sorted(found, key=_urgency):
-            self._consider(wanted, snapshot, now)
+            self._consider(wanted, snapshot, now, first)
         self._confirmation.settle(still, {watched.process.id for watched in snapshot.processes})
 
     def _forget_but(self, still: Container[ProcessId]) -> None:
@@ -55,7 +57,8 @@ class Decisions:
         self._not_before = {id_: at for id_, at in self._not_before.items() if id_ in still}
         self._watch.held = self._held
 
-    def _consider(self, wanted: Wanted, snapshot: Snapshot, now: float) -> None:
+    def _consider(self, wanted: Wanted, snapshot: Snapshot, now: float, first: dict[str, Name]) -> None:
+        restart = self._restarts.plan(wanted)
         refused = (
             self._restarts.unable(wanted)
             or self._drained_by_hand(wanted)
@@ -63,12 +66,12 @@ class Decisions:
             or self._refused(wanted)
             or self._jittered(wanted, now)
             or self._confirmation.refusal(wanted, now)
+            or self._uncleared(wanted, restart, first)
         )
         if refused is not None:
             self._hold(wanted, refused)
             return
         self._held.pop(wanted.watched.process.id, None)
-        restart = self._restarts.plan(wanted)
         if wanted.rules.dry_run:
             self._restarts.dry_run(restart)
         else:
@@ -106,6 +109,19 @@ class Decisions:
             return None
         until = self._not_before.setdefault(wanted.watched.process.id, now + random.uniform(0, most))  # noqa: S311
         return Refusal("jitter", f"{until - now:.1f} s of jitter to go") if now < until else None
+
+    def _uncleared(self, wanted: Wanted, restart: Restart, first: dict[str, Name]) -> Refusal | None:
+        """Of each name, only the ``first`` asks elsewhere: the others would have to wait for it anyway."""
+        name = restart.name
+        if wanted.rules.dry_run:
+            return None
+        if name.process in first:
+            ahead = first[name.process]
+            return Refusal("sibling", f"{ahead.process}/{ahead.worker} is to be restarted first")
+        refused = self._restarts.clearance.refusal(restart)
+        if refused is not None:
+            first[name.process] = name
+        return refused
 
     def _hold(self, wanted: Wanted, refused: Refusal) -> None:
         watched = wanted.watched

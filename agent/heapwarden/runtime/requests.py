@@ -9,6 +9,7 @@ from heapwarden.domain.health import HealthState, Reason, ReasonCode
 from heapwarden.domain.identity import Name, ProcessId
 from heapwarden.domain.restart import Restart, RestartReason, Trigger
 from heapwarden.domain.snapshot import Snapshot, Watched
+from heapwarden.policy.safety import Refusal
 from heapwarden.ports import Clock
 from heapwarden.runtime.course import ASKED
 from heapwarden.runtime.record import Phase, Wanted
@@ -25,6 +26,7 @@ class Requests:
         """Listen to snapshots: those that wait for their turn get it when the one before is over."""
         self._restarts, self._watch, self._clock = restarts, watch, clock
         self._queue: list[tuple[Wanted, Restart]] = []
+        self._waits_for: dict[str, str] = {}
         watch.on_published.append(self._go_on)
 
     def restart(self, name: str, worker: str | None, reason: str) -> Sequence[Restart]:
@@ -99,11 +101,23 @@ class Requests:
                 waiting.append((wanted, restart))
             elif self._restarts.nobody_brings_back(wanted):
                 log.warning("%s: the restarts that were asked for are dropped, nobody brought the last back", name)
+            elif (refused := self._restarts.clearance.refusal(restart)) is not None:
+                self._tell(restart, refused)
+                waiting.append((wanted, restart))
             else:
                 now, wall, newest = self._clock.monotonic(), self._clock.wall(), self._restarts.newest_start(name)
                 begun = replace(restart, stage_since=now, began=now, wall=wall, newest_start=newest)
                 self._restarts.begin(wanted, begun)
         self._queue = waiting
+
+    def _tell(self, restart: Restart, refused: Refusal) -> None:
+        """Once for each cause."""
+        known = self._waits_for.get(restart.id)
+        self._waits_for = {entry.id: self._waits_for.get(entry.id, "") for _, entry in self._queue}
+        self._waits_for[restart.id] = refused.code
+        if known != refused.code:
+            name = restart.name
+            log.warning("%s/%s: the restart that was asked for waits: %s", name.process, name.worker, refused.text)
 
     def _named(self, name: str, worker: str | None) -> list[Watched]:
         found = self._watch.snapshot.by_name.get(name, ())

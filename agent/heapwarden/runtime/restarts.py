@@ -33,6 +33,7 @@ class Restarts:
         self.counts: Counts = {}
         """By name, reason and dry run; a new mapping with each restart, so that snapshots can hold it."""
         self._tools, self._ground = tools, tools.ground
+        self.clearance = tools.clearance
         self._watch, self._clock = tools.ground.watch, tools.ground.clock
         self._default_method, self._boot = default_method, boot
         self._past = Past(self._clock, boot)
@@ -63,6 +64,7 @@ class Restarts:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self.clearance.stop()
 
     def of(self, process: ProcessId) -> Restart | None:
         """The restart that is ending this process, or has ended it; None where it was not asked to end."""
@@ -171,6 +173,7 @@ class Restarts:
     def _carry_out(self, restart: Restart, wanted: Wanted | None) -> None:
         """``wanted`` is what a new restart was decided by; None for one that is taken up."""
         id_ = restart.process
+        self.clearance.begun(restart)
         course = self._courses[id_] = Course(restart, self._tools, lambda: self._phase(id_))
         container = wanted.watched.sample.container if wanted is not None else None
         course.cgroup = "" if container is None else container.cgroup
@@ -198,6 +201,7 @@ class Restarts:
         """It is under way until here, and counts from here on; a task that was cancelled leaves it open."""
         restart, id_ = course.restart, course.restart.process
         course.subject.release()
+        self.clearance.over(restart, asked=course.asked)
         if self._courses.get(id_) is course:
             del self._courses[id_]
         self._families.pop(id_, None)
@@ -225,6 +229,7 @@ class Restarts:
         if over is not None:
             await Course(over, self._tools, lambda: None).keep()
             self._past.add(over)
+            self.clearance.give_back(over)
             return
         log.warning("%s: a restart that was under way is taken up again at %s", name, restart.stage)
         if restart.process.visible and not self._ground.discovery.alive(restart.process):
@@ -237,7 +242,7 @@ class Restarts:
         """The restart at its end, where it can't be gone on with, or the settings don't want it any more."""
         over = replace(restart, ended_wall=self._clock.wall())
         if restart.boot != self._boot:
-            return replace(over, outcome=Outcome.FAILED, note="the machine was started anew in the middle of it")
+            return _after_another_boot(over)
         if restart.process in self._courses:
             return replace(over, outcome=Outcome.FAILED, note="there is another of the same process")
         visible = restart.process.visible
@@ -245,15 +250,17 @@ class Restarts:
         if visible and (process is None or process.id != restart.process):
             return None  # it has ended: whoever follows it is awaited
         course = Course(restart, self._tools, lambda: None)
-        if course.stale():
-            return replace(over, outcome=Outcome.CANCELLED, note="no agent was there for too long")
-        if process is None:
-            return None
-        self._families[restart.process] = process
-        rules = self._watch.restart_rules_for(process)
-        unwanted = not course.asked and (rules is None or rules.dry_run)
-        note = "the settings do not want it any more"
-        return replace(over, outcome=Outcome.CANCELLED, note=note) if unwanted else None
+        why = "no agent was there for too long" if course.stale() else self._unwanted(course, process)
+        return replace(over, outcome=Outcome.CANCELLED, note=why) if why else None
+
+    def _unwanted(self, course: Course, process: Process | None) -> str:
+        """Why a restart whose process runs is not gone on with; empty: it is."""
+        if process is not None:
+            self._families[process.id] = process
+            rules = self._watch.restart_rules_for(process)
+            if not course.asked and (rules is None or rules.dry_run):
+                return "the settings do not want it any more"
+        return "" if course.asked or not course.restart.plan.lease else "others may have had its place meanwhile"
 
     def _tell_of_an_end_unseen(self, restart: Restart) -> None:
         if restart.stage in (Stage.SUCCESSOR, Stage.AFTER):
@@ -303,3 +310,10 @@ class Restarts:
         family = self._families.get(process)
         above = [ancestor.pid for ancestor in family.ancestors] if family else []
         return pid == process.pid or pid in above
+
+
+def _after_another_boot(over: Restart) -> Restart:
+    """Neither its process nor its times mean anything now. A pod that was evicted has left its node, as it should."""
+    if over.plan.method is Method.EVICT and over.signalled:
+        return replace(over, outcome=Outcome.DONE, note="its pod was evicted, and the agent's with it")
+    return replace(over, outcome=Outcome.FAILED, note="the machine was started anew in the middle of it")

@@ -101,6 +101,8 @@ def _plan(section: RestartSection) -> Plan:
             after=_hooks(section.after),
             command=section.command if section.method == Method.COMMAND else None,
             url=section.url if section.method == Method.WEBHOOK else None,
+            lease=None if isinstance(section.coordinate.lease, Off) else section.coordinate.lease,
+            max_unavailable=section.coordinate.max_unavailable,
         ),
     )
 

@@ -121,13 +121,6 @@ def choice(*values: str) -> Kind:
     return Kind(" or ".join(f"`{value}`" for value in values), read)
 
 
-def _method(text: str) -> str:
-    if text == "evict":
-        raise WrongValueError('"evict" comes with a later version', f"write one of {', '.join(Method)} until then")
-    read: str = choice(*Method).read(text)
-    return read
-
-
 def number(lowest: int, highest: int) -> Kind:
     """A whole number, within bounds."""
 
@@ -143,6 +136,10 @@ LISTEN = Kind("`HOST:PORT`, `[IPV6]:PORT` or `:PORT`", texts.read_listen)
 PATH = Kind("absolute path", texts.read_path)
 SOCKET_PATH = Kind(f"absolute path, at most {texts.MAX_SOCKET_PATH_BYTES} bytes", texts.read_socket_path)
 MODE = Kind("file mode in octal", texts.read_mode)
+LEASE = Kind(
+    f"1 to {texts.MAX_LEASE_CHARACTERS} lower-case letters, digits, `-` or `.`, as objects of Kubernetes are named",
+    texts.read_lease,
+)
 NAME = Kind(f"1 to {texts.MAX_NAME_CHARACTERS} letters, digits, `.`, `_`, `:` or `-`", texts.read_name)
 PATTERN = Kind(f"regular expression, at most {texts.MAX_PATTERN_CHARACTERS} characters", texts.read_pattern)
 PID = Kind("pid", texts.read_pid)
@@ -151,7 +148,7 @@ SWITCH = Kind("`true` or `false`", texts.read_switch)
 SHARE = Kind("percentage, above 0% to 100%", _share)
 SHARE_BELOW = Kind("percentage, above 0% and below 100%", read_share_below)
 MEMORY = Kind(f"size, at least {LEAST_MEMORY}, or percentage of the container's limit, below 100%", read_memory)
-METHOD = Kind(choice(*Method).what, _method)
+METHOD = choice(*Method)
 WORDS = Kind("list of words, or one text that is split into words as a shell does", words.split, words.check)
 URL = Kind("`http://…` or `https://…`", texts.read_url)
 TOKEN = Kind(f"at least {token.LEAST_CHARACTERS} printable characters without spaces", token.read)

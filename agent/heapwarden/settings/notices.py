@@ -30,6 +30,8 @@ def notices(file: FileSection) -> Iterator[str]:
 def _restart(path: str, own: RestartSection, whole: RestartSection, health: HealthSection) -> Iterator[str]:
     if own.grace == 0 and whole.method in _SIGNALLING:
         yield f"{path}.grace: 0s kills at once: the process has no time to end by itself"
+    if own.method == Method.EVICT:
+        yield f"{path}.method: evict forgets budget and cooldown with the pod, unless state_dir outlives it"
     if whole.method == Method.NONE and restart_rules(whole, health).any:
         yield f"{path}: method none restarts nothing: the process answers 503 until whoever probes it restarts it"
 

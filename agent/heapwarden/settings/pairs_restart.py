@@ -1,5 +1,6 @@
 """Restart rules that are right one by one and can't hold together."""
 
+import importlib.util
 from collections.abc import Iterator
 
 from heapwarden.domain.restart import Method
@@ -28,6 +29,8 @@ def restart_pairs(path: KeyPath, own: RestartSection, base: RestartSection) -> I
     if path != _DEFAULTS:
         yield from _marks(path, own, whole)
     yield from _method(path, own, whole)
+    yield from _coordinate(path, own, whole)
+    yield from _extra(path, own)
     yield from _pauses(path, own, whole)
     for key in ("before", "after"):
         for index, hook in enumerate(getattr(own, key) or ()):
@@ -55,6 +58,23 @@ def _method(path: KeyPath, own: RestartSection, whole: RestartSection) -> Iterat
             there = f"which is {whole.method} here" if whole.method else "which is not given"
             right = f"write method: {method}, or leave {key} out"
             yield Fault((*path, key), f"only for method: {method}, {there}", right, others)
+
+
+def _coordinate(path: KeyPath, own: RestartSection, whole: RestartSection) -> Iterator[Fault]:
+    """So many of nothing."""
+    if own.coordinate.model_fields_set and whole.coordinate.lease is None:
+        others = _both(path, "coordinate")
+        yield Fault((*path, "coordinate"), "lease is not given, here or by default", "add lease: api-restarts", others)
+
+
+def _extra(path: KeyPath, own: RestartSection) -> Iterator[Fault]:
+    """What talks to the Kubernetes API needs a library that not everybody has."""
+    named = isinstance(own.coordinate.lease, str)
+    needs = {"method": own.method == Method.EVICT, "coordinate": named}
+    for key in (key for key, needed in needs.items() if needed):
+        if importlib.util.find_spec("lightkube") is None:
+            wrong = "this needs the client of the Kubernetes API, which is not installed"
+            yield Fault((*path, key), wrong, "install it: pip install 'heapwarden[kubernetes]'")
 
 
 def _pauses(path: KeyPath, own: RestartSection, whole: RestartSection) -> Iterator[Fault]:

@@ -29,6 +29,7 @@ def restart_tree(rules: RestartRules) -> dict[str, Any]:
         "max_cooldown": write_duration(pauses.most_seconds),
         "cooldown_reset": write_duration(pauses.reset_seconds),
         "jitter": write_duration(pauses.jitter_seconds),
+        "coordinate": {"lease": plan.lease or "off", "max_unavailable": str(plan.max_unavailable)},
         "confirm_with_gc": rules.confirm_with_gc,
         "dry_run": rules.dry_run,
     }
@@ -51,7 +52,8 @@ def restart_lines(rules: RestartRules) -> list[tuple[str, str]]:
     budget, pauses, plan = rules.budget, rules.pauses, rules.plan
     pause = f"{write_duration(pauses.cooldown_seconds)} to {write_duration(pauses.most_seconds)} apart"
     jitter = f", up to {write_duration(pauses.jitter_seconds)} at random" if pauses.jitter_seconds else ""
-    often = f"{budget.restarts} in {write_duration(budget.per_seconds)}, {pause}{jitter}"
+    lease = f", {plan.max_unavailable} at once under lease {plan.lease}" if plan.lease else ""
+    often = f"{budget.restarts} in {write_duration(budget.per_seconds)}, {pause}{jitter}{lease}"
     hooks = "".join(
         f", {len(some)} {'hook' if len(some) == 1 else 'hooks'} {when}"
         for when, some in (("before", plan.before), ("after", plan.after))

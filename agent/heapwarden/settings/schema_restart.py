@@ -10,6 +10,7 @@ from heapwarden.settings.kinds import Off
 from heapwarden.settings.section import Section, key
 
 MAX_HOOKS = 8
+MAX_PLACES = 16
 _FOR = "How long it must hold without a gap; `0s`: the first figure counts. Without it, `for` beside the rule."
 
 
@@ -58,6 +59,19 @@ class BudgetSection(Section):
 
     restarts: Annotated[int | None, kinds.number(1, 1000)] = key("So many at most …", "3")
     per: Annotated[float | None, kinds.time("1m", "7d")] = key("… in this time.", "1h")
+
+
+class CoordinateSection(Section):
+    """Restarts that wait for each other across nodes, by a Lease of the Kubernetes API."""
+
+    short: ClassVar[str] = "lease"
+
+    lease: Annotated[str | Off | None, kinds.or_off(kinds.LEASE)] = key(
+        "The name of the Lease, in the agent's namespace. It is made when it is not there.", "api-restarts"
+    )
+    max_unavailable: Annotated[int | None, kinds.number(1, MAX_PLACES)] = key(
+        "How many restarts under this lease may be under way at once. Others take one each: `NAME-1`, `NAME-2` …", "1"
+    )
 
 
 class RestartSection(Section):
@@ -128,6 +142,12 @@ class RestartSection(Section):
     )
     jitter: Annotated[float | None, kinds.time("0s", "1h")] = key(
         "Up to so much is waited at random before the first, so that replicas don't act at once.", "30s"
+    )
+    coordinate: CoordinateSection = Field(
+        default=CoordinateSection(),
+        description="Restart only while fewer than `max_unavailable` others are restarted under the same lease, on "
+        "whichever node: see [kubernetes-api.md](kubernetes-api.md).",
+        examples=["{lease: api-restarts, max_unavailable: 1}"],
     )
     confirm_with_gc: Annotated[bool | None, kinds.SWITCH] = key(
         "Before a restart for `heap_usage`, collect once and look again. It pauses the app.", "true"

@@ -14,6 +14,8 @@ MAX_SOCKET_PATH_BYTES = 107
 MAX_PATH_BYTES = 4095
 """PATH_MAX less the 0 at the end (limits.h)."""
 MAX_NAME_CHARACTERS = 100
+MAX_LEASE_CHARACTERS = 200
+"""Kubernetes takes 253; a number may come after it."""
 MAX_PATTERN_CHARACTERS = 1000
 MAX_PID = 2**22
 """PID_MAX_LIMIT of 64-bit kernels (proc(5), pid_max)."""
@@ -23,6 +25,8 @@ MAX_URL_CHARACTERS = 2000
 _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^\[\]]*)\]|(?P<host>[^:\[\]]*)):(?P<port>[0-9]{1,5})")
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 _NAME = re.compile(f"[A-Za-z0-9._:-]{{1,{MAX_NAME_CHARACTERS}}}")
+_LEASE = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+"""A DNS subdomain, as RFC 1123 has them."""
 _SWITCH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -94,6 +98,17 @@ def read_name(text: str) -> str:
     right = f"write 1 to {MAX_NAME_CHARACTERS} letters, digits, dots, colons, _ or -"
     fitting = re.sub(r"[^A-Za-z0-9._:-]+", "-", text).strip("-.") if len(text) <= MAX_NAME_CHARACTERS else ""
     raise WrongValueError(f"{quote(text)} can't be a name", f"{right}, as {fitting}" if fitting else right)
+
+
+def read_lease(text: str) -> str:
+    """The name of a Lease. Raises WrongValueError."""
+    if _LEASE.fullmatch(text) and len(text) <= MAX_LEASE_CHARACTERS:
+        return text
+    right = f"write 1 to {MAX_LEASE_CHARACTERS} lower-case letters, digits, - or ."
+    fitting = re.sub(r"[^a-z0-9.-]+", "-", text.lower()).strip("-.") if len(text) <= MAX_LEASE_CHARACTERS else ""
+    raise WrongValueError(
+        f"{quote(text)} can't be the name of a lease", f"{right}, as {fitting}" if _LEASE.fullmatch(fitting) else right
+    )
 
 
 def read_pattern(text: str) -> re.Pattern[str]:

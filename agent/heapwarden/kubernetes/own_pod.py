@@ -1,0 +1,48 @@
+"""The agent's own pod: all that it watches as a sidecar runs there."""
+
+import re
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from heapwarden.domain.identity import ProcessId
+from heapwarden.kubernetes.service_account import ServiceAccount
+from heapwarden.ports import Pod
+
+NAMESPACE, NAME, UID = (f"HEAPWARDEN_POD_{what}" for what in ("NAMESPACE", "NAME", "UID"))
+"""Variables that the pod's manifest fills by the Downward API."""
+
+MAX_CGROUP_BYTES = 65_536
+_POD = re.compile(rb"pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32})")
+"""As the kubelet names cgroups: with underscores where systemd makes them, without dashes for static pods."""
+
+
+class OwnPod:
+    """Pods, of which there is one. ``pod`` is None where the variables are not all there."""
+
+    def __init__(self, environment: Mapping[str, str], proc: Path = Path("/proc")) -> None:
+        """Read the variables; the namespace's may be left to the service account's file."""
+        self.namespace = environment.get(NAMESPACE) or ServiceAccount.of(environment).namespace()
+        """Empty where it is not known."""
+        name, uid = environment.get(NAME, ""), environment.get(UID, "")
+        self.where = name or socket.gethostname()
+        """What this agent is called among others, the same after its own restart."""
+        self.pod = Pod(self.namespace, name, uid) if self.namespace and name and uid else None
+        self._proc = proc
+
+    def pod_of(self, process: ProcessId) -> Pod | None:
+        """The own one, unless the kernel says that the process is in another."""
+        if self.pod is None or not process.visible:
+            return self.pod
+        try:
+            with (self._proc / str(process.pid) / "cgroup").open("rb") as file:
+                cgroups = file.read(MAX_CGROUP_BYTES)
+        except OSError:
+            return None
+        # Within a cgroup namespace of its own the agent sees no pods there, and needs none.
+        pods = {_plain(uid) for uid in _POD.findall(cgroups)}
+        return self.pod if pods <= {_plain(self.pod.uid.encode())} else None
+
+
+def _plain(uid: bytes) -> bytes:
+    return uid.replace(b"-", b"").replace(b"_", b"")
