@@ -272,12 +272,11 @@ class Agent:
 
     def _live_page(self) -> Live:
         """The live page's figures and entries, and its clients."""
-        entries = self._entries
-        live = Live(self._watch.snapshot, self._history, entries, self._web_options)
+        live = Live(self._watch.snapshot, self._history, self._entries, self._journal.recent, self._web_options)
         self._watch.on_published.append(self._history.published)
         self._history.on_recorded = live.recorded
-        entries.on_new = live.wake
-        self._journal.on_event = entries.add
+        self._entries.on_new = live.wake
+        self._journal.on_event = self._entries.add
         return live
 
     def _token(self) -> str | None:
