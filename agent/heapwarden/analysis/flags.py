@@ -58,9 +58,9 @@ def preloads_reporter(argv: Sequence[str], node_options: str) -> bool:
 
 
 def in_force(flags: Iterable[HeapFlag], option: str) -> HeapFlag | None:
-    """The one of this option that V8 goes by; one without a number is none."""
-    given = [one for one in flags if one.option == option and one.origin is not Origin.SCRIPT_ARGUMENTS and one.number]
-    return given[-1] if given else None
+    """The one of this option that V8 goes by: the last, unless it has no number, which brings V8's default back."""
+    given = [one for one in flags if one.option == option and one.origin is not Origin.SCRIPT_ARGUMENTS]
+    return given[-1] if given and given[-1].number else None
 
 
 def sets_limit(flags: Sequence[HeapFlag]) -> HeapFlag | None:

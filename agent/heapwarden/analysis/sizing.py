@@ -63,6 +63,8 @@ class Household:
     limit_bytes: int
     processes: int
     isolates: int
+    largest_bytes: int
+    """The highest effective limit of any isolate."""
     least_bytes: int
     most_bytes: int
     fixed_bytes: int
@@ -83,6 +85,7 @@ def household(
         limit_bytes=limit_bytes,
         processes=len(inside),
         isolates=sum(max(1, len(one.effective_limits)) for one in inside),
+        largest_bytes=max((limit for one in inside for limit in one.effective_limits), default=0),
         least_bytes=others + sum(one.least_bytes for one in inside),
         most_bytes=others + sum(one.most_bytes for one in inside),
         fixed_bytes=others + sum(one.non_heap_most_bytes for one in inside),

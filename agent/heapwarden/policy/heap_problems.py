@@ -53,7 +53,7 @@ def _container(facts: Facts, home: Household) -> Iterator[Problem]:
     if not (home.all_known and home.one_tenant) or unused <= home.limit_bytes * UNUSED:
         return
     advice = advise(home, facts.footprint.semi_space_bytes)
-    if advice is not None and advice.old_space * MIB > max(mine.effective_limits):
+    if advice is not None and advice.old_space * MIB > home.largest_bytes:
         text = (
             f"{_mib(unused)} of the {_mib(home.limit_bytes)} that its container may take can never be used: heaps, "
             f"semi-spaces and all else end at {_mib(home.most_bytes)}{_because(facts)}"
@@ -124,7 +124,7 @@ def _options(facts: Facts) -> Iterator[Problem]:
             yield _ineffective(text, f"put it before the script's name, or into NODE_OPTIONS: {_shown(flag)}")
             return
         if flag.origin is not Origin.SCRIPT_ARGUMENTS and not flag.number:
-            text = f"{_shown(flag)} ({flag.origin}) has no number that V8 takes: it does nothing"
+            text = f"{_shown(flag)} ({flag.origin}) has no number that V8 takes: its own default holds"
             yield _ineffective(text, f"write it without a space and with a whole number: {flag.option}=512")
             return
     yield from _contradictions(facts)
