@@ -3,12 +3,13 @@
 ``increase`` can't do it: a counter of the agent is born with its first event, at 1, and an event that comes with its
 series is no increase. So the counter now is held against what it was at the last look, a minute ago:
 
-- It was there: what has been added since. ``last_over_time`` reads beyond the marker that a failed scrape leaves, so a
-  counter that is back after a gap is not counted anew, and what happened in the gap is counted once.
-- It was not there, but the agent was seen: it was born since. All of it is new.
-- The agent has restarted since, or the counter is smaller: it began at 0 again. All of it is new.
-- The agent was not seen either: it was found just now, or again after a long outage. When its events happened nobody
-  knows, so none is counted, unless it has started only now.
+- It was there: what has been added since.
+- It was not, but the agent was: it was born since then, and all of it is new.
+- The agent could not be scraped: what it was at the last scrape counts, up to an hour ago: ``last_over_time`` reads past
+  the marker that a failed scrape leaves. So a counter that is back is not counted anew, and what happened is.
+- The agent has restarted since, or the counter is smaller: it began at 0 again, and all of it is new.
+- The agent was not seen for an hour, or never: when its events happened nobody knows, so none is counted, unless it has
+  started only now.
 
 Everything is looked at 15 s late. A scrape is stored under the time at which it began, and might be missed by both
 looks if it was still under way at the first.
@@ -19,7 +20,8 @@ from mixin.rules.rule import Recording
 from mixin.vocabulary import EXITS, IDENTITY, PROCESS_EXITS, PROCESS_RESTARTS, RESTARTS
 
 _TARGET = labels(("cluster", "namespace", "pod", "job", "instance"))
-_NOW, _LAST_LOOK = "offset 15s", "[1h] offset 1m15s"
+_NOW, _THEN = "offset 15s", "offset 1m15s"
+_AGENT = "heapwarden_agent_processes"
 _STARTED = 'process_start_time_seconds{process=""}'
 _JUST_STARTED_SECONDS = 600
 
@@ -31,22 +33,21 @@ sum by ({labels((*IDENTITY, "reason"))}) (
   # What has been added since the last look at the same agent.
   {counter} {_NOW}
   - (
-    last_over_time({counter}{_LAST_LOOK})
-    unless on ({_TARGET}) (
-      {_STARTED} {_NOW} != last_over_time({_STARTED}{_LAST_LOOK})
+    (
+      {counter} {_THEN}
+      or
+      (last_over_time({counter}[1h] {_THEN}) unless on ({_TARGET}) {_AGENT} {_THEN})
     )
+    unless on ({_TARGET})
+    ({_STARTED} {_NOW} != last_over_time({_STARTED}[1h] {_THEN}))
   ) >= 0
   or
   # Born since then, or begun again: all of it, of an agent that was seen before or has just started.
   {counter} {_NOW}
   and on ({_TARGET}) (
-    last_over_time(heapwarden_agent_processes{_LAST_LOOK})
+    last_over_time({_AGENT}[1h] {_THEN})
     or
-    (
-      heapwarden_agent_processes {_NOW}
-      and on ({_TARGET})
-      {_STARTED} {_NOW} > time() - {_JUST_STARTED_SECONDS}
-    )
+    ({_AGENT} {_NOW} and on ({_TARGET}) {_STARTED} {_NOW} > time() - {_JUST_STARTED_SECONDS})
   )
 )"""
 
