@@ -84,6 +84,7 @@ def _versions() -> Panel:
         ),
         "none",
         now(f"count by (version) ({of_agent('heapwarden_agent_build_info')})", "{{version}}"),
+        named=True,
     )
 
 
@@ -122,7 +123,7 @@ def rss() -> Panel:
         "Resident memory",
         about(
             "Memory that agents hold.",
-            normal="40 to 56 MiB, and flat.",
+            normal="below 56 MiB, and flat.",
             act="growing for hours: a leak of the agent itself. Restart it, and report its version and settings.",
         ),
         "bytes",

@@ -106,7 +106,7 @@ def settings() -> tuple[Panel, ...]:
                     "Times that agents read their settings again, by result, in each step of the graph.",
                     normal="ok, when you change them.",
                     act="failed: the agent goes on with the settings that it has. Its log names the line; run "
-                    "heapwarden check on the file.",
+                    "heapwarden check-config on the file.",
                 ),
                 "none",
                 over(
@@ -147,7 +147,7 @@ def scrapes() -> tuple[Panel, ...]:
     samples = across(
         "Samples of a scrape",
         about(
-            "Samples that agents gave in one scrape: about 80 a process, and 60 of the agent's own.",
+            "Samples that agents gave in one scrape: up to 80 a process, and some 40 of the agent's own.",
             normal="follows the number of processes.",
             act="more than 80 a process: many heap spaces or kinds of collections; see the page on metrics.",
         ),
@@ -190,7 +190,7 @@ def cost() -> tuple[Panel, ...]:
             "Open files",
             about(
                 "File descriptors that agents hold.",
-                normal="some twenty, and two for each process watched.",
+                normal="some twenty, and a few for each process watched.",
                 act="growing while the number of processes does not: sockets that are not closed. Report it.",
             ),
             "none",

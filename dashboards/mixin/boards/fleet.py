@@ -3,7 +3,7 @@
 from mixin.boards.annotations import mark
 from mixin.boards.asking import chosen, count_recorded
 from mixin.boards.board import Board, Section
-from mixin.boards.fleet_details import exits, gc, memory, pressure, slo
+from mixin.boards.fleet_details import alerts, exits, gc, memory, pressure, slo
 from mixin.boards.fleet_glance import glance
 from mixin.boards.links import AGENT, PROCESS, to
 from mixin.boards.links import FLEET as UID
@@ -32,7 +32,7 @@ BOARD = Board(
             f"sum by ({_BY}) ({count_recorded(RESTARTS)}) > 0",
             color=MAUVE,
             title="Restarted: {{workload}}",
-            text="{{namespace}}/{{workload}}, because of {{reason}}",
+            text="{{workload}} {{namespace}}, because of {{reason}}",
             tags="reason,workload",
         ),
         mark(
@@ -40,7 +40,7 @@ BOARD = Board(
             f"sum by ({_BY}) ({count_recorded(EXITS, reason='heap_oom|cgroup_oom|crash')}) > 0",
             color=VERMILION,
             title="Ended: {{workload}}",
-            text="{{namespace}}/{{workload}}, because of {{reason}}",
+            text="{{workload}} {{namespace}}, because of {{reason}}",
             tags="reason,workload",
         ),
     ),
@@ -48,6 +48,7 @@ BOARD = Board(
     sections=(
         Section("At a glance", glance(), collapsed=False),
         Section("Pressure", pressure()),
+        Section("Alerts", alerts()),
         Section("Restarts and exits", exits()),
         Section("Memory and what it costs", memory()),
         Section("Garbage collection", gc()),

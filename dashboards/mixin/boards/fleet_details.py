@@ -1,9 +1,9 @@
 """The collapsed rows of Fleet."""
 
 from mixin.boards.asking import buckets, by_process, count_recorded, of_fleet, over, rows
-from mixin.boards.fleet_glance import OOM
+from mixin.boards.fleet_glance import FIRING, OOM
 from mixin.boards.panels import Panel, about, as_line, bars, colored, lines, option, spread, stacked, with_marks
-from mixin.boards.style import BLUE, REASON_COLORS, SKY, VERMILION
+from mixin.boards.style import BLUE, REASON_COLORS, RESTART_COLORS, SKY, VERMILION
 from mixin.boards.tables import bar, listing, merged, with_links, without_time
 from mixin.vocabulary import (
     EXITS,
@@ -12,10 +12,12 @@ from mixin.vocabulary import (
     LIMIT_ETA,
     LIMIT_UNUSED,
     PRESSURE,
+    PROCESSES,
     RESTARTS,
     RSS,
     UNHEALTHY_1H,
     UNHEALTHY_5M,
+    WORKLOAD,
 )
 
 
@@ -32,8 +34,9 @@ def pressure() -> tuple[Panel, ...]:
         ),
         "s",
         rows(f"sort(bottomk(20, {by_process(LIMIT_ETA)}))"),
-        sort="Pressure",
-    ).sort_by([])
+        sort="Time left",
+        descending=False,
+    )
     table.override_by_name("Value", [option("displayName", "Time left"), option("unit", "s")])
     spread_over = lines(
         "Pressure across workloads",
@@ -50,6 +53,25 @@ def pressure() -> tuple[Panel, ...]:
 
 
 _QUANTILES = ((0.5, "median"), (0.9, "90th percentile"), (1, "highest"))
+
+
+def alerts() -> tuple[Panel, ...]:
+    """What fires, by name and place."""
+    table = listing(
+        "Alerts that fire",
+        about(
+            "Alerts of Heapwarden that fire now, with what they name.",
+            normal="empty.",
+            act="read the alert's page in docs/runbooks, and click the process where one is named.",
+        ),
+        "none",
+        rows(FIRING),
+        sort="severity",
+    )
+    hidden = option("custom.hidden", True)
+    for column in ("Value", "alertstate"):
+        table.override_by_name(column, [hidden])
+    return (with_links(without_time(table)),)
 
 
 def exits() -> tuple[Panel, ...]:
@@ -77,7 +99,7 @@ def exits() -> tuple[Panel, ...]:
     )
     return (
         colored(bars(ended), REASON_COLORS),
-        bars(restarted),
+        colored(bars(restarted), RESTART_COLORS),
         _most("Most exits out of memory", EXITS, "died for want of memory", reason=OOM),
         _most("Most restarts", RESTARTS, "Heapwarden restarted"),
     )
@@ -182,6 +204,13 @@ def gc() -> tuple[Panel, ...]:
     return pauses, with_links(without_time(table))
 
 
+def _of_all(share: str) -> str:
+    """The share over all workloads, each by the number of its processes."""
+    on = f"on ({', '.join(WORKLOAD)})"
+    shares, processes = of_fleet(share), of_fleet(PROCESSES)
+    return f"sum({shares} * {on} {processes}) / sum({processes} and {on} {shares})"
+
+
 def slo() -> tuple[Panel, ...]:
     """How fast the objective is used up."""
     burn = lines(
@@ -194,11 +223,11 @@ def slo() -> tuple[Panel, ...]:
             "in Health, and for the workload in the table beside.",
         ),
         "percentunit",
-        over(f"avg({of_fleet(UNHEALTHY_5M)})", "5 minutes, average workload"),
-        over(f"avg({of_fleet(UNHEALTHY_1H)})", "1 hour, average workload"),
+        over(_of_all(UNHEALTHY_5M), "5 minutes"),
+        over(_of_all(UNHEALTHY_1H), "1 hour"),
         over(f"max({of_fleet(UNHEALTHY_1H)})", "1 hour, worst workload"),
     )
-    colored(burn, {"5 minutes, average workload": SKY, "1 hour, average workload": BLUE})
+    colored(burn, {"5 minutes": SKY, "1 hour": BLUE})
     as_line(burn, "1 hour, worst workload", VERMILION, dashed=True)
     table = listing(
         "Workloads that use up the objective",

@@ -1,4 +1,4 @@
-"""The first row of Fleet: seven numbers, health over time, and the processes that are closest to their limit."""
+"""The first row of Fleet: six numbers, health over time, and the processes that are closest to their limit."""
 
 from mixin.boards.asking import FLEET, count_recorded, now, of_fleet, over, selector
 from mixin.boards.fleet_table import closest
@@ -7,6 +7,7 @@ from mixin.boards.style import STATE_COLORS, thresholds
 from mixin.vocabulary import EXITS, PRESSURE, PROCESSES, PROCESSES_BY_STATE, RESTARTS
 
 OOM = "heap_oom|cgroup_oom"
+FIRING = selector("ALERTS", 'alertname=~"Heapwarden.+"', FLEET, alertstate="firing")
 
 
 def glance() -> tuple[Panel, ...]:
@@ -82,16 +83,15 @@ def _restarts() -> Panel:
 
 
 def _alerts() -> Panel:
-    alerts = selector("ALERTS", 'alertname=~"Heapwarden.+"', FLEET, alertstate="firing")
     return number(
         "Firing alerts",
         about(
             "Alerts of Heapwarden that fire now.",
             normal="0.",
-            act="open Alertmanager or Grafana's alert list; each alert has a link to its runbook.",
+            act="see Alerts below for which ones; each has a link to its runbook where it was sent.",
         ),
         "none",
-        now(f"count({alerts}) or vector(0)"),
+        now(f"count({FIRING}) or vector(0)"),
     ).thresholds(thresholds(1, 5))
 
 
@@ -122,6 +122,6 @@ def worst() -> Panel:
             "One that stands high is a limit that is too small for what it carries.",
         ),
         "percentunit",
-        over(f"{series} and topk(10, {series} @ end())", "{{namespace}}/{{workload}}"),
+        over(f"{series} and topk(10, {series} @ end())", "{{workload}} {{namespace}}"),
     )
     return with_marks(panel, 0.8, 0.9)

@@ -22,11 +22,11 @@ from grafana_foundation_sdk.models.common import (
     TooltipDisplayMode,
     VisibilityMode,
 )
-from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
+from grafana_foundation_sdk.models.dashboard import DynamicConfigValue, ValueMap
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode, HeatmapColorScale
 
 from mixin.boards.asking import DATASOURCE
-from mixin.boards.style import STATE_TEXTS, by_threshold, by_value, thresholds
+from mixin.boards.style import by_threshold, by_value, thresholds
 
 Panel = stat.Panel | timeseries.Panel | table.Panel | heatmap.Panel | statetimeline.Panel
 
@@ -36,8 +36,10 @@ def about(meaning: str, *, normal: str, act: str) -> str:
     return f"{meaning}\n\n**Normal:** {normal}\n\n**If not:** {act}"
 
 
-def number(title: str, description: str, unit: str, *queries: Dataquery, span: int = 4) -> stat.Panel:
-    """One number, or one for each series, in the colour of its threshold."""
+def number(
+    title: str, description: str, unit: str, *queries: Dataquery, span: int = 4, named: bool = False
+) -> stat.Panel:
+    """One number, or one for each series with its name, in the colour of its threshold."""
     return (
         stat.Panel()
         .title(title)
@@ -49,7 +51,7 @@ def number(title: str, description: str, unit: str, *queries: Dataquery, span: i
         .thresholds(thresholds())
         .color_mode(BigValueColorMode.VALUE)
         .graph_mode(BigValueGraphMode.NONE)
-        .text_mode(BigValueTextMode.AUTO)
+        .text_mode(BigValueTextMode.VALUE_AND_NAME if named else BigValueTextMode.VALUE)
         .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]))
         .span(span)
         .height(4)
@@ -125,8 +127,8 @@ def spread(title: str, description: str, *queries: Dataquery, span: int = 12) ->
     )
 
 
-def health_over_time(title: str, description: str, *queries: Dataquery, span: int = 24) -> statetimeline.Panel:
-    """The verdict of each process over time, in words."""
+def states(title: str, description: str, words: ValueMap, *queries: Dataquery, span: int = 24) -> statetimeline.Panel:
+    """A state of each series over time, in words."""
     return (
         statetimeline.Panel()
         .title(title)
@@ -134,7 +136,7 @@ def health_over_time(title: str, description: str, *queries: Dataquery, span: in
         .datasource(DATASOURCE)
         .targets(list(queries))
         .unit("none")
-        .mappings([STATE_TEXTS])
+        .mappings([words])
         .color_scheme(by_threshold())
         .thresholds(thresholds())
         .merge_values(True)
@@ -182,6 +184,8 @@ def _legend() -> VizLegendOptions:
         .display_mode(LegendDisplayMode.TABLE)
         .placement(LegendPlacement.BOTTOM)
         .calcs(["lastNotNull", "max"])
+        .sort_by("Last *")  # the lines' order from top to bottom, where their colours are alike
+        .sort_desc(True)
     )
 
 

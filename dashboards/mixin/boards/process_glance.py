@@ -1,7 +1,7 @@
 """The first row of Process: eight numbers, health over time, memory by its parts, and the heap against its limit."""
 
 from mixin.boards.asking import count_in_range, near, now, of_process, over
-from mixin.boards.panels import Panel, about, as_line, colored, health_over_time, number, stacked
+from mixin.boards.panels import Panel, about, as_line, colored, number, stacked, states
 from mixin.boards.process_heap import against_limit
 from mixin.boards.style import BLUE, GREY, MAUVE, ORANGE, SKY, STATE_TEXTS, VERMILION, thresholds
 
@@ -19,7 +19,7 @@ def glance() -> tuple[Panel, ...]:
         _ooms(),
         _node(),
         _held(),
-        health_over_time(
+        states(
             "Health",
             about(
                 "The verdict on each process over time.",
@@ -27,6 +27,7 @@ def glance() -> tuple[Panel, ...]:
                 act="see what stands above a state that lasts: pressure, collections or the event loop. "
                 "Unknown: figures are missing; see the last row.",
             ),
+            STATE_TEXTS,
             over(of_process("health_state"), WHO),
         ),
         _parts(),
@@ -68,12 +69,12 @@ def _pressure() -> Panel:
     ).thresholds(thresholds(0.8, 0.9))
 
 
-def heap_share() -> str:
+def _heap_share() -> str:
     """Used heap of the main thread over its effective limit."""
     return f"{of_process('heap_used_bytes', thread='main')} / {of_process('heap_effective_limit_bytes', thread='main')}"
 
 
-def container_share() -> str:
+def _container_share() -> str:
     """The container's memory over its limit."""
     return f"{of_process('container_memory_bytes')} / {of_process('container_limit_bytes')}"
 
@@ -88,9 +89,10 @@ def _nearer() -> Panel:
             "of the heap; see buffers and native memory, or lower the heap limit so that V8 collects in time.",
         ),
         "percentunit",
-        now(f"max({heap_share()})", "heap"),
-        now(f"max({container_share()})", "container"),
+        now(f"max({_heap_share()})", "heap"),
+        now(f"max({_container_share()})", "container"),
         span=3,
+        named=True,
     ).thresholds(thresholds(0.8, 0.9))
 
 
@@ -147,6 +149,7 @@ def _node() -> Panel:
         "none",
         now(f"count by (node) ({of_process('process_info')})", "{{node}}"),
         span=3,
+        named=True,
     )
 
 
@@ -163,6 +166,7 @@ def _held() -> Panel:
         now(f"count by (code) ({of_process('restart_held')})", "{{code}}"),
         now(f"0 * count({of_process('health_state')}) unless count({of_process('restart_held')})", "none"),
         span=3,
+        named=True,
     ).thresholds(thresholds(1))
 
 

@@ -2,7 +2,7 @@
 
 from mixin.boards.asking import buckets, near, of_process, over
 from mixin.boards.panels import Panel, about, as_line, colored, lines, spread, stacked, with_marks
-from mixin.boards.style import BLUE, GREY, MAUVE, ORANGE, SKY, VERMILION
+from mixin.boards.style import BLUE, GREY, MAUVE, ORANGE, SKY, SPACE_COLORS, VERMILION
 
 RATE = "[$__rate_interval]"
 
@@ -63,7 +63,7 @@ def heap() -> tuple[Panel, ...]:
         over(f"sum({of_process('detached_contexts')})", "detached contexts"),
     )
     colored(contexts, {"native contexts": BLUE, "detached contexts": VERMILION})
-    return spaces, reserved, contexts, _unreachable()
+    return colored(spaces, SPACE_COLORS), colored(reserved, SPACE_COLORS), contexts, _unreachable()
 
 
 def _unreachable() -> Panel:

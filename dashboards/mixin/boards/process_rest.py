@@ -1,9 +1,9 @@
 """The other rows of Process: event loop, native memory, worker threads, ends, and the figures themselves."""
 
 from mixin.boards.asking import events, of_process, over, rows
-from mixin.boards.panels import Panel, about, bars, colored, lines, option, with_marks
+from mixin.boards.panels import Panel, about, bars, colored, lines, option, states, with_marks
 from mixin.boards.process_heap import RATE
-from mixin.boards.style import BLUE, GREY, ORANGE, REASON_COLORS, SKY, VERMILION
+from mixin.boards.style import ANSWER_TEXTS, BLUE, GREY, ORANGE, REASON_COLORS, SKY, VERMILION
 from mixin.boards.tables import listing, without_time
 
 WHO = "{{process}} {{worker}} {{pod}}"
@@ -134,8 +134,8 @@ def threads() -> tuple[Panel, ...]:
         "Heaps and threads",
         about(
             "V8 heaps (the main thread and its worker threads), and all threads of the process.",
-            normal="flat. Without worker threads one heap, and about eleven threads.",
-            act="heaps that grow are worker threads that are not ended. Each costs some 10 MB at least.",
+            normal="flat. Without worker threads there is one heap, and some ten threads.",
+            act="heaps that grow are worker threads that are not ended. Each costs megabytes.",
         ),
         "none",
         over(f"sum({of_process('isolates')})", "heaps"),
@@ -222,20 +222,19 @@ def _all_counts() -> Panel:
 
 def trust() -> tuple[Panel, ...]:
     """Where the figures come from, and how old they are."""
-    sources = lines(
+    sources = states(
         "Sources",
         about(
-            "1 while a source of figures answers for the process: procfs and cgroup are the kernel's, reporter is "
+            "Whether each source of figures answers for the process: procfs and cgroup are the kernel's, reporter is "
             "within the app.",
-            normal="all 1.",
-            act="reporter at 0: the app was started without Heapwarden's reporter, or has lost its agent. Resident "
-            "memory goes on to be measured, the heap does not. A blocked app keeps its 1: see the age beside.",
+            normal="all answer.",
+            act="reporter is silent: the app was started without it, or has lost its agent. Resident memory goes on "
+            "to be measured, the heap does not. A blocked app goes on to answer: see the age beside.",
         ),
-        "none",
-        over(
-            f"min by (source, process, worker, pod) ({of_process('up')})", "{{source}} {{process}} {{worker}} {{pod}}"
-        ),
-    ).max(1)
+        ANSWER_TEXTS,
+        over(f"min by (source, process, worker, pod) ({of_process('up')})", f"{{{{source}}}} {WHO}"),
+        span=12,
+    ).height(8)
     age = lines(
         "Age of V8's figures",
         about(

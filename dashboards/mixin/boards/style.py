@@ -29,6 +29,24 @@ REASON_COLORS = {
     "unknown": GREY,
 }
 """Why a process ended."""
+RESTART_COLORS = {
+    "max_memory": BLUE,
+    "heap_usage": SKY,
+    "container_usage": ORANGE,
+    "unhealthy": VERMILION,
+    "requested": GREY,
+}
+"""Why one was restarted."""
+SPACE_COLORS = {
+    "new": SKY,
+    "old": BLUE,
+    "code": MAUVE,
+    "large_object": ORANGE,
+    "new_large_object": GOLD,
+    "code_large_object": VERMILION,
+    "trusted": GREY,
+}
+"""V8's heap spaces that are more than a trace."""
 
 
 def thresholds(warn: float | None = None, alarm: float | None = None) -> ThresholdsConfig:
@@ -57,5 +75,7 @@ def texts(*values: tuple[int, str, str]) -> ValueMap:
     return ValueMap(options=results)
 
 
+ANSWER_TEXTS = texts((0, "silent", VERMILION), (1, "answers", BLUE))
+"""``heapwarden_up`` in words."""
 STATE_TEXTS = texts(*((value, state, STATE_COLORS[state]) for value, state in enumerate(STATES)))
 """``heapwarden_health_state`` in words."""

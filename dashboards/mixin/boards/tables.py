@@ -12,8 +12,16 @@ from mixin.boards.style import ALARM, CALM, WARN, by_threshold, thresholds
 from mixin.vocabulary import IDENTITY
 
 
-def listing(title: str, description: str, unit: str, *queries: Dataquery, sort: str, span: int = 24) -> table.Panel:
-    """A table, the row with the greatest ``sort`` first."""
+def listing(
+    title: str,
+    description: str,
+    unit: str,
+    *queries: Dataquery,
+    sort: str,
+    descending: bool = True,
+    span: int = 24,
+) -> table.Panel:
+    """A table, the row with the greatest ``sort`` first, or the one with the least."""
     return (
         table.Panel()
         .title(title)
@@ -24,7 +32,7 @@ def listing(title: str, description: str, unit: str, *queries: Dataquery, sort: 
         .color_scheme(by_threshold())
         .thresholds(thresholds())
         .show_header(True)
-        .sort_by([TableSortByFieldState().display_name(sort).desc(True)])
+        .sort_by([TableSortByFieldState().display_name(sort).desc(descending)])
         .span(span)
         .height(10)
     )
