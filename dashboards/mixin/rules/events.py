@@ -5,8 +5,8 @@ series is no increase. So the counter now is held against what it was at the las
 
 - It was there: what has been added since.
 - It was not, but the agent was: it was born since then, and all of it is new.
-- The agent could not be scraped: what it was at the last scrape counts, up to an hour ago: ``last_over_time`` reads past
-  the marker that a failed scrape leaves. So a counter that is back is not counted anew, and what happened is.
+- The agent could not be scraped: its last value counts, of up to an hour ago. ``last_over_time`` reads past the marker
+  that a failed scrape leaves. So a counter that is back is not counted anew, and what happened in between is.
 - The agent has restarted since, or the counter is smaller: it began at 0 again, and all of it is new.
 - The agent was not seen for an hour, or never: when its events happened nobody knows, so none is counted, unless it has
   started only now.
