@@ -1,33 +1,39 @@
 """Alerts: what each must have, the same in every dialect, and a runbook for each."""
 
 import re
+from functools import cache
 from typing import Any
 
 import pytest
 import yaml
 
 from fakes.machine import ROOT
+from mixin.boards import boards
 from mixin.rules import grafana, operator, prometheus
 from mixin.rules.alert import Alert, Severity
 from mixin.rules.alerts import ALERTS
 from mixin.rules.links import CHOICES, dashboard_url, runbook_url
 
 RUNBOOKS = ROOT / "docs" / "runbooks"
+BOARDS = boards()
 EACH = [pytest.param(alert, id=alert.short_name) for alerts in ALERTS.values() for alert in alerts]
 NAMES = sorted(alert.name for alerts in ALERTS.values() for alert in alerts)
 
 
+@cache
 def rules() -> dict[str, dict[str, Any]]:
     """The alerts as Prometheus has them, by name."""
     document = yaml.safe_load(prometheus.files()["prometheus/heapwarden-alerts.rules.yaml"])
     return {rule["alert"]: rule for group in document["groups"] for rule in group["rules"]}
 
 
+@cache
 def grafanas() -> dict[str, dict[str, Any]]:
     """The alerts as Grafana has them, by title."""
     return {rule["title"]: rule for group in grafana_groups() for rule in group["rules"]}
 
 
+@cache
 def grafana_groups() -> list[dict[str, Any]]:
     """Its provisioning file."""
     (text,) = grafana.files().values()
@@ -160,7 +166,18 @@ def test_grafana_reads_the_texts_as_they_are(name: str) -> None:
 
 
 @pytest.mark.parametrize("alert", EACH)
+def test_grafana_draws_it_on_a_panel_that_shows_it(alert: Alert) -> None:
+    """The panel with that title is the one with that number, on that dashboard."""
+    rule = grafanas()[alert.name]
+    marks = rule["annotations"]
+    assert (marks["__dashboardUid__"], marks["__panelId__"]) == (rule["dashboardUid"], str(rule["panelId"]))
+    board = BOARDS[rule["dashboardUid"]]
+    panels = [one for panel in board["panels"] for one in (panel, *panel.get("panels", ()))]
+    assert [panel["title"] for panel in panels if panel["id"] == rule["panelId"]] == [alert.panel]
+
+
+@pytest.mark.parametrize("alert", EACH)
 def test_the_dashboard_has_the_variables_that_its_link_sets(alert: Alert) -> None:
-    """As committed, and it exists."""
-    board = yaml.safe_load((ROOT / "dashboards" / "grafana" / f"{alert.board}.json").read_text())
-    assert set(CHOICES[alert.board]) <= {variable["name"] for variable in board["templating"]["list"]}
+    """Grafana would leave out any other."""
+    variables = BOARDS[alert.board]["templating"]["list"]
+    assert set(CHOICES[alert.board]) <= {variable["name"] for variable in variables}

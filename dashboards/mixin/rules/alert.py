@@ -23,6 +23,8 @@ class Alert:
     severity: Severity
     board: str
     """The uid of the dashboard to look at."""
+    panel: str
+    """The title of the panel there that shows it best."""
     summary: str
     """One line: who, and what."""
     description: str

@@ -32,6 +32,7 @@ AGENT_ALERTS = (
         "FiguresStale",
         Severity.WARNING,
         PROCESS_BOARD,
+        "Age of V8's figures",
         f"The heap figures of {PROCESS} are stale",
         f"{PROCESS} {WHERE} runs, but its newest heap figures are {{{{ $value | humanizeDuration }}}} old: its event "
         "loop does not turn, or its reporter has lost the agent. Until they come again its heap is not guarded. First "
@@ -44,6 +45,7 @@ AGENT_ALERTS = (
         "AgentDown",
         Severity.WARNING,
         AGENT,
+        "Agents down",
         "Agents of {{ $labels.job }} are down",
         f"{PERCENT} of the agents of {{{{ $labels.job }}}} can't be scraped. What they watch is not seen meanwhile, "
         "and no other alert speaks for it. First see the error at Prometheus' page of targets, then the log of one.",
@@ -55,6 +57,7 @@ AGENT_ALERTS = (
         "AgentOverhead",
         Severity.INFO,
         AGENT,
+        "CPU",
         "An agent costs more {{ $labels.resource }} than it should",
         f"The agent {WHERE} uses {PERCENT} of the {{{{ $labels.resource }}}} that it should cost "
         f"({_MOST_CORES} of a core, {_MOST_MEBIBYTES} MiB). First see how many processes it watches, and whether its "

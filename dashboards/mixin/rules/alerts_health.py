@@ -32,6 +32,7 @@ HEALTH_ALERTS = (
         "UnhealthyBurn",
         Severity.CRITICAL,
         FLEET,
+        "Unhealthy share of process minutes",
         f"Too many processes of {WORKLOAD} are unhealthy",
         f"{PERCENT} of the process-minutes of {WORKLOAD} in the last hour were unhealthy ones, at which load balancers "
         "send elsewhere, and it goes on. First see whether they have a reason in common: the fleet dashboard, or "
@@ -44,6 +45,7 @@ HEALTH_ALERTS = (
         "RestartLoop",
         Severity.WARNING,
         PROCESS_BOARD,
+        "Restarts",
         f"{PROCESS} is restarted again and again",
         f"{PROCESS} {WHERE} has been restarted, or has died and come back, {{{{ $value | humanize }}}} times in 15 "
         "minutes. First see why: `heapwarden history --since 1h --kind restart --kind exit "
@@ -56,6 +58,7 @@ HEALTH_ALERTS = (
         "RestartBudgetSpent",
         Severity.WARNING,
         PROCESS_BOARD,
+        "Restarts that are held",
         f"{PROCESS} needs a restart and may not have one",
         f"A rule wants {PROCESS} {WHERE} restarted; the {{{{ $labels.code }}}} of its restarts does not allow it, so "
         "it goes on towards its limit. First see what it was restarted for before: "
@@ -68,6 +71,7 @@ HEALTH_ALERTS = (
         "GCThrashing",
         Severity.WARNING,
         PROCESS_BOARD,
+        "Time in collections",
         f"{PROCESS} spends its time collecting garbage",
         f"{PROCESS} {WHERE} spends {PERCENT} of its time in garbage collections. First compare its live set with its "
         "heap limit: near to it, the heap is too small or leaks; far from it, the app allocates too much.",
@@ -79,6 +83,7 @@ HEALTH_ALERTS = (
         "EventLoopStalled",
         Severity.WARNING,
         PROCESS_BOARD,
+        "Event loop delay",
         f"The event loop of {PROCESS} is blocked again and again",
         f"One in a hundred turns of the event loop of {PROCESS} {WHERE} is late by {{{{ $value | humanizeDuration }}}} "
         "or more, and all its requests wait as long. First compare with the time in collections on the dashboard: if "

@@ -36,6 +36,7 @@ LIMIT_ALERTS = (
         "NearLimit",
         Severity.WARNING,
         PROCESS_BOARD,
+        "Memory by its parts",
         f"{PROCESS} is near its memory limit",
         f"{PROCESS} {WHERE} has been above 90 % of the nearer of its heap and container limits for 15 minutes, and is "
         f"now at {PERCENT}. First see which limit it is, and whether use still grows: the dashboard, or "
@@ -48,6 +49,7 @@ LIMIT_ALERTS = (
         "LimitImminent",
         Severity.CRITICAL,
         PROCESS_BOARD,
+        "Memory by its parts",
         f"{PROCESS} is about to die of memory",
         f"{PROCESS} {WHERE} is at {PERCENT} of its nearer memory limit, and all but full, or growing so fast that it "
         "is full within 15 minutes. First restart it in good order, before the kernel or V8 ends it: "
@@ -60,6 +62,7 @@ LIMIT_ALERTS = (
         "OOMExits",
         Severity.CRITICAL,
         FLEET,
+        "Exits by reason",
         f"{WORKLOAD} keeps dying of memory",
         f"{{{{ $value | humanize }}}} times in 30 minutes a process of {WORKLOAD} has died of a full heap or at its "
         "container's limit. First see which of the two, by reason on the dashboard or in "
@@ -73,6 +76,7 @@ LIMIT_ALERTS = (
         "HeapLimitAboveContainer",
         Severity.WARNING,
         PROCESS_BOARD,
+        "Heap limit as a share of the container's",
         f"The kernel would kill {PROCESS} before its heap is full",
         f"Were its heap to grow to its limit, the container of {PROCESS} {WHERE} would be at {PERCENT} of its own "
         "limit, even if nothing else in it grew. V8 collects hard only near its own limit, so the kernel would kill it "
