@@ -40,7 +40,9 @@ def add_to(subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     parser.add_argument("pid", nargs="*", type=_pid, metavar="PID", help="only these (default: all)")
     parser.add_argument("--all", action="store_true", help="all Node processes, as without any PID")
-    parser.add_argument(
+    asked = parser.add_mutually_exclusive_group()
+    asked.add_argument("--no-agent", action="store_true", help="ask no agent, even if one answers")
+    asked.add_argument(
         "--url", help=f"the agent's address (default: ${URL_VARIABLE}, else {DEFAULT_URL} if an agent answers there)"
     )
     parser.add_argument("--json", action="store_true", help="print the findings as JSON (see docs/doctor.md)")
@@ -58,7 +60,8 @@ def handle(parsed: argparse.Namespace) -> int:
     if parsed.pid and parsed.all:
         parsed.refuse("PID and --all exclude each other")
     try:
-        report = _report(parsed.pid, parsed.url or os.environ.get(URL_VARIABLE))
+        asked = (None, []) if parsed.no_agent else _asked(parsed.url or os.environ.get(URL_VARIABLE))
+        report = _report(parsed.pid, *asked)
     except (NotPossibleError, AgentUnreachableError) as error:
         sys.stderr.write(f"heapwarden: {error}\n")
         return NOT_POSSIBLE
@@ -69,11 +72,10 @@ def handle(parsed: argparse.Namespace) -> int:
     return FOUND if report["problems"] else 0
 
 
-def _report(pids: Sequence[int], url: str | None) -> Json:
-    """All findings. Raises NotPossibleError, AgentUnreachableError."""
+def _report(pids: Sequence[int], where: str | None, agents: Sequence[Json]) -> Json:
+    """All findings; of processes that the agent watches its word counts. Raises NotPossibleError."""
     from heapwarden.cli.doctor_look import by_ourselves  # noqa: PLC0415  heavy
 
-    where, agents = _asked(url)
     ours = by_ourselves(time.time(), time.monotonic())
     watched = [one for one in ours if not any(_same(one, other) for other in agents)]
     known = sorted([*agents, *watched], key=lambda one: (str(one["process"]), str(one["worker"]), one["pid"] or 0))
@@ -92,7 +94,10 @@ def _report(pids: Sequence[int], url: str | None) -> Json:
 
 
 def _asked(url: str | None) -> tuple[str | None, list[Json]]:
-    """The agent's address and what it says; nothing where no agent was named and none answers."""
+    """The agent's address and what it says; nothing where no agent was named and none answers.
+
+    Raises AgentUnreachableError.
+    """
     from heapwarden.cli.doctor_look import by_agent  # noqa: PLC0415  heavy
 
     try:
