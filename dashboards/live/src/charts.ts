@@ -18,6 +18,8 @@ const RANGES = [
   ["1 h", 3600],
   ["12 h", 43_200],
 ] as const;
+/** The shortest range is shorter still while a process is new, so that its first minutes fill the charts. */
+const LEAST_SECONDS = 60;
 /** Samples may be missing for so many intervals before a line breaks. */
 const GAP_INTERVALS = 5;
 const LEAST_GAP_SECONDS = 15;
@@ -45,10 +47,10 @@ export class Charts implements Gestures {
   /** `now` is the agent's time; `interval` that of its samples, seconds. */
   update(history: History | null, slot: Slot, journal: Journal, now: number, interval: number): void {
     this.now = now;
-    const range = this.zoom ?? { from: now - this.seconds, to: now };
+    if (!history) return;
+    const range = this.zoom ?? lastly(this.seconds, history, now);
     const marks = within(marksOf(journal.entries, slot), range);
     const shared: Shared = { range, marks, now };
-    if (!history) return;
     const gap = Math.max(LEAST_GAP_SECONDS, GAP_INTERVALS * interval);
     const window = new Window(history, range, gap);
     this.band.update(window.times, window.values("state"), history.newest + interval, shared);
@@ -97,4 +99,10 @@ export class Charts implements Gestures {
       byId("ranges").append(make("label", {}, input, make("span", {}, label)));
     }
   }
+}
+
+function lastly(seconds: number, history: History, now: number): Range {
+  const from = now - seconds;
+  if (seconds > RANGES[0][1]) return { from, to: now };
+  return { from: Math.max(from, Math.min(history.times[0] ?? from, now - LEAST_SECONDS)), to: now };
 }

@@ -49,7 +49,7 @@ export class Head {
     const stale = listed?.sampleAge ?? null;
     this.tile("pressure", "Pressure", ratio(listed?.pressure ?? null), listed?.nearer ? `of ${listed.nearer}` : "", level(listed?.pressure ?? null));
     this.tile("heap", "Heap used", bytes(listed?.heapUsed ?? null), of(listed?.heapLimit ?? null));
-    this.tile("live", "Live set", bytes(last("heapLive")), "after major collections");
+    this.tile("live", "Live set", bytes(last("heapLive")), "after a major GC");
     this.tile("rss", "RSS", bytes(listed?.rss ?? null), last("swap") ? `${bytes(last("swap"))} swapped out` : "resident memory");
     this.tile("container", "Container", bytes(listed?.containerMemory ?? null), of(listed?.containerLimit ?? null));
     this.tile("loop", "Loop delay p99", seconds(last("loopP99")), `max ${seconds(last("loopMax"))}`);

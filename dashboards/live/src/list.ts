@@ -1,7 +1,7 @@
 // The table of processes, worst first. Rows are kept and changed in place: five hundred of them change each second.
 
 import { Badge } from "./badge";
-import { asState, type Listed, type Overview } from "./contract";
+import { asState, type Listed, type Overview, type Slot } from "./contract";
 import { byId, make, set, show, write } from "./dom";
 import { age, bytes, count, ratio, UNKNOWN, words } from "./format";
 import { level } from "./pressure";
@@ -31,6 +31,13 @@ export class List {
   show(shown: boolean): void {
     show(this.element, shown);
     if (shown) this.render();
+  }
+
+  /** Puts the reader back to where a process was chosen. */
+  focus(slot: Slot): boolean {
+    const row = this.rows.get(link(slot));
+    row?.focus();
+    return row !== undefined;
   }
 
   update(overview: Overview): void {
@@ -76,7 +83,7 @@ export class List {
 
   /** While somebody points at a row, none moves away from under the pointer. */
   private held(): boolean {
-    return this.body.matches(":hover") || this.body.contains(document.activeElement);
+    return this.body.matches(":hover") || this.body.querySelector(":focus-visible") !== null;
   }
 
   private sort(shown: Listed[]): void {
@@ -143,6 +150,10 @@ class Row {
       this.container,
       this.age,
     );
+  }
+
+  focus(): void {
+    this.name.focus();
   }
 
   update(process: Listed, at: number): void {

@@ -95,6 +95,7 @@ class Page implements Listener {
 
   /** To what the address names. */
   private go(moved: boolean): void {
+    const before = this.target;
     this.target = parse(location.hash);
     this.detailed = null;
     this.past = null;
@@ -105,15 +106,16 @@ class Page implements Listener {
     show(byId("detail"), detail);
     show(byId("back"), detail);
     this.list.show(!detail);
-    write(byId("entries-title"), detail ? "Journal of this name" : "Journal");
+    write(byId("entries-title"), this.target ? `Journal of ${this.target.process}` : "Journal");
     this.stream.watch(this.target);
     this.draw();
-    if (moved) this.focus();
+    if (moved) this.focus(before);
   }
 
   /** Where a reader goes on after a change of view. */
-  private focus(): void {
+  private focus(before: Slot | null): void {
     window.scrollTo(0, 0);
+    if (!this.target && before && this.list.focus(before)) return;
     byId(this.target ? "name" : "list-title").focus({ preventScroll: true });
   }
 
