@@ -88,6 +88,13 @@ def test_every_panel_says_what_is_normal_and_what_to_do(board: Board) -> None:
         assert re.fullmatch(r"\*\*If not:\*\* .{20,}\.", act, re.DOTALL), panel["title"]
 
 
+@each
+def test_labels_in_tables_have_no_unit(board: Board) -> None:
+    """Grafana takes a worker's number for a number: 0 would be 0 %. Units are those of single columns."""
+    units = {panel["fieldConfig"]["defaults"]["unit"] for panel in panels(board) if panel["type"] == "table"}
+    assert units == {"none"}
+
+
 def known_metrics() -> dict[str, set[str] | None]:
     """Names of series and the labels that they have; None: those of any rule."""
     page = (ROOT / "docs" / "metrics.md").read_text().split("## Under prom-client")[0]

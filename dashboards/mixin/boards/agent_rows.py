@@ -58,7 +58,6 @@ def _list_of_blind() -> Panel:
             normal="empty, or processes that started just now.",
             act="click a process to see since when.",
         ),
-        "s",
         rows(
             f"topk(100, max by ({by}) (time() - {of_agent('heapwarden_process_start_time_seconds')})"
             f" * on ({by.removesuffix(', source')}) group_right () "
@@ -67,7 +66,8 @@ def _list_of_blind() -> Panel:
         sort="Age",
         span=12,
     ).height(8)
-    return with_links(without_time(table.override_by_name("Value", [option("displayName", "Age")])))
+    table.override_by_name("Value", [option("displayName", "Age"), option("unit", "s")])
+    return with_links(without_time(table))
 
 
 def ticks() -> tuple[Panel, ...]:
@@ -161,7 +161,6 @@ def scrapes() -> tuple[Panel, ...]:
             normal="empty.",
             act="see the pod or the unit of the instance; Prometheus' list of targets has the error.",
         ),
-        "none",
         rows(f"topk(100, 1 - ({of_agent('up')} == 0))"),
         sort="Down",
         span=24,

@@ -3,7 +3,7 @@
 from mixin.boards.asking import buckets, by_process, count_recorded, of_fleet, over, rows
 from mixin.boards.fleet_glance import FIRING, OOM
 from mixin.boards.panels import Panel, about, as_line, bars, colored, lines, option, spread, stacked, with_marks
-from mixin.boards.style import BLUE, REASON_COLORS, RESTART_COLORS, SKY, VERMILION
+from mixin.boards.style import BLUE, ORANGE, REASON_COLORS, RESTART_COLORS, SKY, VERMILION
 from mixin.boards.tables import bar, listing, merged, with_links, without_time
 from mixin.vocabulary import (
     EXITS,
@@ -32,7 +32,6 @@ def pressure() -> tuple[Panel, ...]:
             act="below an hour, open the process and see whether its live set grows too. If it does, plan a restart, "
             "and look for the leak.",
         ),
-        "s",
         rows(f"sort(bottomk(20, {by_process(LIMIT_ETA)}))"),
         sort="Time left",
         descending=False,
@@ -49,6 +48,7 @@ def pressure() -> tuple[Panel, ...]:
         "percentunit",
         *(over(f"quantile({share}, {of_fleet(PRESSURE)})", name) for share, name in _QUANTILES),
     )
+    colored(spread_over, {"median": SKY, "90th percentile": BLUE, "highest": ORANGE})
     return with_links(without_time(table)), with_marks(spread_over, 0.8, 0.9)
 
 
@@ -64,7 +64,6 @@ def alerts() -> tuple[Panel, ...]:
             normal="empty.",
             act="read the alert's page in docs/runbooks, and click the process where one is named.",
         ),
-        "none",
         rows(FIRING),
         sort="severity",
     )
@@ -113,7 +112,6 @@ def _most(title: str, series: str, what: str, **reasons: str) -> Panel:
             normal="empty.",
             act="choose the workload at the top, then open its processes in Process.",
         ),
-        "none",
         rows(
             f"topk(20, sum by (cluster, namespace, workload, reason)"
             f" ({count_recorded(series, '$__range', **reasons)}) > 0)"
@@ -166,13 +164,12 @@ def _idle() -> Panel:
             act="hold the figure against what the workload uses: where it never used half of its limit, halve it, "
             "and set the heap limit to fit.",
         ),
-        "bytes",
         rows(f"topk(20, sum by (cluster, namespace, workload) ({of_fleet(LIMIT_UNUSED)}))"),
         rows(f"sum by (cluster, namespace, workload) ({of_fleet(RSS)})"),
         sort="Not used",
     )
-    table.override_by_name("Value #A", [option("displayName", "Not used")])
-    table.override_by_name("Value #B", [option("displayName", "Resident")])
+    table.override_by_name("Value #A", [option("displayName", "Not used"), option("unit", "bytes")])
+    table.override_by_name("Value #B", [option("displayName", "Resident"), option("unit", "bytes")])
     return merged(table)
 
 
@@ -186,7 +183,6 @@ def gc() -> tuple[Panel, ...]:
             act="above 20 % a process does little else: its heap is nearly full or its limit too small. Open it, and "
             "compare used heap, live set and limit.",
         ),
-        "percentunit",
         rows(f"topk(20, {by_process(GC_SHARE)})"),
         sort="Share of time",
         span=12,
@@ -236,7 +232,6 @@ def slo() -> tuple[Panel, ...]:
             normal="empty.",
             act="open the processes of the first one in Process.",
         ),
-        "percentunit",
         rows(f"topk(20, {of_fleet(UNHEALTHY_1H)} > 0)"),
         sort="Unhealthy",
         span=12,

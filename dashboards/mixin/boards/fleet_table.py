@@ -22,7 +22,6 @@ def closest() -> Panel:
             act="click a process. Where the heap is nearer, look at its live set; where the container is nearer while "
             "the heap is not, look at buffers, native memory and at other processes of the same container.",
         ),
-        "none",
         *(rows(expr) for expr in _columns()),
         sort="Pressure",
     )

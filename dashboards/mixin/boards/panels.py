@@ -99,7 +99,7 @@ def with_marks(panel: timeseries.Panel, warn: float, alarm: float) -> timeseries
 
 
 def spread(title: str, description: str, *queries: Dataquery, span: int = 12) -> heatmap.Panel:
-    """A histogram of seconds over time, from buckets that are there already."""
+    """A histogram of seconds over time, from buckets that are there already: how many a second, in each cell."""
     colors = (
         heatmap.HeatmapColorOptions()
         .mode(HeatmapColorMode.SCHEME)
@@ -114,7 +114,7 @@ def spread(title: str, description: str, *queries: Dataquery, span: int = 12) ->
         .description(description)
         .datasource(DATASOURCE)
         .targets(list(queries))
-        .unit("s")
+        .unit("ops")
         .calculate(False)
         .color(colors)
         .y_axis(heatmap.YAxisConfig().unit("s"))

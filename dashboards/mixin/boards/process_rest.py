@@ -212,7 +212,6 @@ def _all_counts() -> Panel:
             normal="mostly clean.",
             act="compare workers: a cause that only one of them shows is in what only that one does.",
         ),
-        "none",
         rows(f"max by (pod, process, worker, reason) ({of_process('exits_total')})"),
         sort="Times",
         span=12,

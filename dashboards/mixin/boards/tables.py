@@ -15,7 +15,6 @@ from mixin.vocabulary import IDENTITY
 def listing(
     title: str,
     description: str,
-    unit: str,
     *queries: Dataquery,
     sort: str,
     descending: bool = True,
@@ -28,7 +27,7 @@ def listing(
         .description(description)
         .datasource(DATASOURCE)
         .targets(list(queries))
-        .unit(unit)
+        .unit("none")  # a label such as a worker's number takes the unit too: each value has its own
         .color_scheme(by_threshold())
         .thresholds(thresholds())
         .show_header(True)
