@@ -272,3 +272,18 @@ async def test_events_of_every_kind_are_kept(tmp_path: Path) -> None:
         for event in events:
             journal.append(event)
         assert list(await journal.recent(99)) == events[::-1]
+
+
+@pytest.mark.parametrize("writable", [True, False])
+async def test_whoever_listens_hears_of_each_event_at_once(tmp_path: Path, writable: bool) -> None:
+    """Whether or not it can be kept, and before it is."""
+    folder = tmp_path / "state"
+    if not writable:
+        folder.write_text("no folder")
+    heard: list[Event] = []
+    async with journal_in(folder) as journal:
+        journal.on_event = heard.append
+        journal.append(an_event())
+        assert len(heard) == 1
+        assert await journal.save(a_restart(), an_event(what="drain")) is writable
+    assert [one.what for one in heard] == [an_event().what, "drain"]
