@@ -79,7 +79,7 @@ def test_a_heap_that_is_all_but_full_is_told_of_and_so_is_its_end(tmp_path: Path
         early = first(told, "HeapwardenNearLimit")
         leak(watcher, app, 0.98)
         message = first(told, "HeapwardenLimitImminent")
-        assert manager.state("HeapwardenNearLimit") == "suppressed"
+        wait_for(lambda: manager.state("HeapwardenNearLimit") == "suppressed")
         get(f"{app}/free")
         assert first(told, "HeapwardenLimitImminent", "resolved").labels == message.labels
     for one, receiver_and_severity in ((early, ("team", "warning")), (message, ("on-call", "critical"))):

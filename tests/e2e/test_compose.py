@@ -1,16 +1,16 @@
 """The compose stack's own settings and commands, run without Docker: only addresses, paths and times are others."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from fakes.alertmanager import alertmanager
+from fakes.alertmanager import Alertmanager, alertmanager
 from fakes.conditions import wait_for
-from fakes.machine import DEMO, AgentHandle, agent, node, program
+from fakes.machine import DEMO, AgentHandle, Program, agent, node, program
 from fakes.prometheus import Prometheus, started
 from fakes.shipped import ROOT, hastened_rules
 
@@ -43,23 +43,45 @@ def app(watcher: AgentHandle) -> Iterator[str]:
 
 
 @pytest.fixture
-def server(watcher: AgentHandle, app: str, tmp_path: Path) -> Iterator[Prometheus]:
-    """Prometheus and Alertmanager with the stack's settings."""
+def messages() -> Iterator[Program]:
+    """What prints the messages of alerts."""
+    with program((node(24), FOLDER / "messages.js"), {"PORT": "0"}) as running:
+        yield running
+
+
+@pytest.fixture
+def manager(messages: Program, tmp_path: Path) -> Iterator[Alertmanager]:
+    """Alertmanager with the settings that are mounted, and a second to gather alerts instead of 10."""
+    (mounted,) = [volume.split(":")[0] for volume in SERVICES["alertmanager"]["volumes"]]
+    port = messages.line("listening on").split()[-1]
+    text = rewritten(FOLDER / mounted, {"127.0.0.1:8080": f"127.0.0.1:{port}", "group_wait: 10s": "group_wait: 1s"})
+    with alertmanager(tmp_path, yaml.safe_load(text)) as running:
+        yield running
+
+
+@pytest.fixture
+def server(watcher: AgentHandle, app: str, manager: Alertmanager, tmp_path: Path) -> Iterator[Prometheus]:
+    """Prometheus with the stack's settings; rules and scrapes come each second."""
     assert app
-    with alertmanager(tmp_path, yaml.safe_load((FOLDER / "alertmanager.yml").read_text())) as manager:
-        text = (FOLDER / "prometheus.yml").read_text()
-        for shipped, own in (
-            ("heapwarden:9797", watcher.url.removeprefix("http://")),
-            ("alertmanager:9093", manager.address),
-            ("/etc/prometheus/rules/*.yaml", f"{hastened_rules(tmp_path)[0].parent}/*.rules.yaml"),
-            ("scrape_interval: 5s", "scrape_interval: 1s"),
-        ):
-            assert shipped in text
-            text = text.replace(shipped, own)
-        file = tmp_path / "prometheus.yml"
-        file.write_text(text)
-        with started(tmp_path, file) as running:
-            yield running
+    replaced = {
+        "heapwarden:9797": watcher.url.removeprefix("http://"),
+        "alertmanager:9093": manager.address,
+        "/etc/prometheus/rules/*.yaml": f"{hastened_rules(tmp_path)[0].parent}/*.rules.yaml",
+        "scrape_interval: 5s": "scrape_interval: 1s",
+    }
+    file = tmp_path / "prometheus.yml"
+    file.write_text(rewritten(FOLDER / "prometheus.yml", replaced))
+    with started(tmp_path, file) as running:
+        yield running
+
+
+def rewritten(file: Path, replaced: Mapping[str, str]) -> str:
+    """Its text with these words in place of those, each of which must be there."""
+    text = file.read_text()
+    for shipped, own in replaced.items():
+        assert shipped in text, shipped
+        text = text.replace(shipped, own)
+    return text
 
 
 def test_it_comes_up_with_data(server: Prometheus) -> None:
@@ -74,6 +96,12 @@ def test_it_comes_up_with_data(server: Prometheus) -> None:
     assert [one for one in rules if one["health"] != "ok"] == []
     assert wait_for(lambda: server.query('workload:heapwarden_processes:count{workload="demo"}'), 60)[0][1] == 1
     assert wait_for(server.alertmanagers, 60)
+
+
+def test_an_alert_is_printed_where_it_is_sent(manager: Alertmanager, messages: Program) -> None:
+    """A critical one is for whoever is on call."""
+    manager.post({"alertname": "HeapwardenOOMExits", "severity": "critical"}, {"summary": "demo keeps dying"})
+    assert messages.line("HeapwardenOOMExits", 60) == "on-call firing HeapwardenOOMExits: demo keeps dying"
 
 
 def test_the_apps_check_of_health_tells_up_from_down(watcher: AgentHandle, app: str) -> None:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 from fakes.conditions import wait_for
 from fakes.machine import get, program
@@ -25,6 +26,13 @@ class Alertmanager:
     def address(self) -> str:
         """Its ``host:port``, as Prometheus is told it."""
         return self.url.removeprefix("http://")
+
+    def post(self, labels: Mapping[str, str], annotations: Mapping[str, str]) -> None:
+        """Let an alert fire, as Prometheus would."""
+        body = json.dumps([{"labels": labels, "annotations": annotations}]).encode()
+        request = Request(f"{self.url}/api/v2/alerts", body, {"Content-Type": "application/json"})  # noqa: S310  loopback
+        with urlopen(request, timeout=60) as response:  # noqa: S310  loopback
+            assert response.status == 200
 
     def state(self, alert: str) -> str | None:
         """Of the one alert of this name: active, or suppressed by another; None if it has none."""
