@@ -47,7 +47,9 @@ export class Charts implements Gestures {
   /** `now` is the agent's time; `interval` that of its samples, seconds. */
   update(history: History | null, slot: Slot, journal: Journal, now: number, interval: number): void {
     this.now = now;
-    if (!history) return;
+    const known = history !== null && history.length > 0;
+    show(byId("past"), known);
+    if (!known) return;
     const range = this.zoom ?? lastly(this.seconds, history, now);
     const marks = within(marksOf(journal.entries, slot), range);
     const shared: Shared = { range, marks, now };

@@ -2,7 +2,7 @@
 
 import { Badge } from "./badge";
 import { asState, type Detail, type Entry, type Listed, type Slot } from "./contract";
-import { byId, make, set, write } from "./dom";
+import { byId, make, set, show, write } from "./dom";
 import { age, bytes, clock, count, ratio, seconds, UNKNOWN, words } from "./format";
 import { pair } from "./list";
 import { restartUnderWay } from "./marks";
@@ -41,17 +41,19 @@ export class Head {
     write(byId("next"), listed ? next(listed, detail) : "");
     set(byId("next"), "data-busy", String(Boolean(listed?.restart ?? listed?.held)));
     write(byId("about-process"), about(listed, detail, now));
-    this.writeTiles(listed, history);
+    show(byId("look"), listed !== null);
+    show(byId("tiles"), listed !== null);
+    if (listed) this.writeTiles(listed, history);
   }
 
-  private writeTiles(listed: Listed | null, history: History | null): void {
+  private writeTiles(listed: Listed, history: History | null): void {
     const last = (column: string): number | null => history?.column(column)?.slice(-1)[0] ?? null;
-    const stale = listed?.sampleAge ?? null;
-    this.tile("pressure", "Pressure", ratio(listed?.pressure ?? null), listed?.nearer ? `of ${listed.nearer}` : "", level(listed?.pressure ?? null));
-    this.tile("heap", "Heap used", bytes(listed?.heapUsed ?? null), of(listed?.heapLimit ?? null));
+    const stale = listed.sampleAge;
+    this.tile("pressure", "Pressure", ratio(listed.pressure), listed.nearer ? `of ${listed.nearer}` : "", level(listed.pressure));
+    this.tile("heap", "Heap used", bytes(listed.heapUsed), of(listed.heapLimit));
     this.tile("live", "Live set", bytes(last("heapLive")), "after a major GC");
-    this.tile("rss", "RSS", bytes(listed?.rss ?? null), last("swap") ? `${bytes(last("swap"))} swapped out` : "resident memory");
-    this.tile("container", "Container", bytes(listed?.containerMemory ?? null), of(listed?.containerLimit ?? null));
+    this.tile("rss", "RSS", bytes(listed.rss), last("swap") ? `${bytes(last("swap"))} swapped out` : "resident memory");
+    this.tile("container", "Container", bytes(listed.containerMemory), of(listed.containerLimit));
     this.tile("loop", "Loop delay p99", seconds(last("loopP99")), `max ${seconds(last("loopMax"))}`);
     this.tile("busy", "Loop busy", ratio(last("loopUtilization")), "utilization");
     this.tile("sample", "Heap figures", stale === null ? UNKNOWN : `${age(stale)} old`, "newest sample", stale !== null && stale > 15 ? "warn" : "fine");

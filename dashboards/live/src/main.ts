@@ -154,7 +154,8 @@ class Page implements Listener {
     for (const { state } of event.processes) counts.set(state, (counts.get(state) ?? 0) + 1);
     const states = [...counts].sort(([one], [other]) => severity(asState(one)) - severity(asState(other)));
     const all = count(event.processes.length + event.more, "process", "processes");
-    write(byId("summary"), `${all}${states.length ? `: ${states.map(([state, number]) => `${number} ${state}`).join(", ")}` : ""}`);
+    const worst = event.more ? `; the worst ${event.processes.length}` : "";
+    write(byId("summary"), `${all}${worst}${states.length ? `: ${states.map(([state, number]) => `${number} ${state}`).join(", ")}` : ""}`);
     write(byId("version"), `Heapwarden ${event.version}`);
   }
 

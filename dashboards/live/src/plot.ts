@@ -48,7 +48,7 @@ export function options(
   return {
     width: 100,
     height,
-    padding: [14, 8, 0, 0],
+    padding: [14, 18, 0, 0],
     legend: { show: false },
     series: own.series,
     bands: own.bands ?? [],

@@ -93,6 +93,15 @@ test("a line breaks where samples are missing for long, and not between two minu
   assert.deepEqual(window.values("rss"), [1, 1, 1, null, 1, 1, 1, null, 1]);
 });
 
+test("a long range shows every minute as one row, and the newest row as it is", () => {
+  const history = new History(COLUMNS, []);
+  for (let time = 1; time <= 210; time += 1) history.append(row(time, time));
+  const window = new Window(history, { from: 0, to: 3600 }, 15);
+  assert.deepEqual(window.times, [59, 119, 179, 209, 210]);
+  assert.deepEqual(window.values("rss"), [59, 119, 179, 209, 210]);
+  assert.deepEqual(window.rates("gcMajor"), [null, 0.5, 0.5, 0.5, 0.5]);
+});
+
 test("sums since the row before become a share of time; the first has none before it", () => {
   const history = new History(COLUMNS, [row(0), row(1), row(3)]);
   assert.deepEqual(new Window(history, { from: 0, to: 3 }, 15).rates("gcMajor"), [null, 0.5, 0.25]);
