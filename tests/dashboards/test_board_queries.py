@@ -58,6 +58,8 @@ EVENTS = {
     "born": ("_ _ 1 1", 2, [1.0]),
     "born, a step later": ("_ _ 1 1", 3, []),
     "born with two": ("_ _ 2 2", 2, [2.0]),
+    "born at zero": ("_ _ 0 0", 2, []),
+    "the agent began again at zero": ("4 4 0 0", 2, []),
     "one more": ("4 4 5 5", 2, [1.0]),
     "nothing new": ("4 4 4 4", 2, []),
     "the agent began again": ("4 4 1 1", 2, [1.0]),
@@ -90,8 +92,18 @@ COUNTS = {
 def test_events_of_a_range_are_counted_whole(values: str, expected: float, tmp_path: Path) -> None:
     """Whole numbers; the first event too; those before the range not."""
     labels = {**HOST, "reason": "crash"}
-    expression = count_in_range("heapwarden_exits_total").replace("$__range", "10m")
-    check(tmp_path, [series("heapwarden_exits_total", values, labels)], [(expression, 12, [expected])])
+    expression = count_in_range("heapwarden_exits_total", "heapwarden_health_state").replace("$__range", "10m")
+    given = [series("heapwarden_exits_total", values, labels), series("heapwarden_health_state", "2+0x10", HOST)]
+    check(tmp_path, given, [(expression, 12, [expected])])
+
+
+def test_nothing_is_counted_where_there_is_no_data(tmp_path: Path) -> None:
+    """0 would say that all is well. The panel says that it has no data."""
+    empty = [series("up", "1+0x20", {"job": "node"})]
+    restarts = query("heapwarden-process", "Restarts", "A")[:1]
+    down = query("heapwarden-agent", "Agents down")
+    fleet = [*query("heapwarden-fleet", "Unhealthy"), *query("heapwarden-fleet", "Out of memory")]
+    check(tmp_path, empty, [(expression, 12, []) for expression in (*restarts, *down, *fleet)])
 
 
 def test_no_byte_of_memory_is_counted_twice(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ class Exclusion:
 _OF_WORKLOADS = "recorded series are totals of workloads, over all jobs and instances; the workload is chosen instead"
 _BIRTHS = (
     "a series that is born with its first event shows rate and increase nothing; what is used here counts births, "
-    "restarts of the count and whole numbers, and test_events holds it"
+    "restarts of the count and whole numbers, and test_board_queries holds it"
 )
 EXCLUSIONS = (
     *(
@@ -63,6 +63,7 @@ EXCLUSIONS = (
         for rule in ("template-job-rule", "template-instance-rule", "target-job-rule", "target-instance-rule")
     ),
     Exclusion("target-counter-agg-rule", "heapwarden-process", ("Restarts", "Out of memory", "Exits"), _BIRTHS),
+    Exclusion("target-counter-agg-rule", "heapwarden-agent", ("Settings read again", "Errors of the journal"), _BIRTHS),
     Exclusion(
         "target-counter-agg-rule",
         "heapwarden-process",

@@ -2,7 +2,7 @@
 
 from grafana_foundation_sdk.builders import timeseries
 
-from mixin.boards.asking import now, of_agent, over
+from mixin.boards.asking import now, of_agent, or_zero, over
 from mixin.boards.panels import Panel, about, colored, lines, number, with_marks
 from mixin.boards.style import BLUE, ORANGE, SKY, thresholds
 
@@ -40,7 +40,7 @@ def _down() -> Panel:
             "watches them, and nobody restarts them in time.",
         ),
         "none",
-        now(f"count({of_agent('up')} == 0) or vector(0)"),
+        now(or_zero(f"count({of_agent('up')} == 0)", of_agent("up"))),
     ).thresholds(thresholds(1, 10))
 
 
@@ -70,7 +70,7 @@ def _blind() -> Panel:
             "restarted.",
         ),
         "none",
-        now(f"count({blind}) or vector(0)"),
+        now(or_zero(f"count({blind})", of_agent("heapwarden_agent_processes"))),
     ).thresholds(thresholds(1, 10))
 
 

@@ -1,8 +1,9 @@
 """The collapsed rows of Agent."""
 
 from mixin.boards.agent_glance import RATE, across
-from mixin.boards.asking import AGENT, buckets, of_agent, over, rows, selector
-from mixin.boards.panels import Panel, about, bars, lines, option, spread, with_marks
+from mixin.boards.asking import AGENT, buckets, events, of_agent, over, rows, selector
+from mixin.boards.panels import Panel, about, bars, colored, lines, option, quiet, spread, with_marks
+from mixin.boards.style import BLUE, VERMILION
 from mixin.boards.tables import listing, with_links, without_time
 
 
@@ -46,7 +47,7 @@ def sight() -> tuple[Panel, ...]:
             "{{result}}",
         ),
     )
-    return blind, errors, frames, _list_of_blind()
+    return quiet(blind), quiet(errors), quiet(frames), _list_of_blind()
 
 
 def _list_of_blind() -> Panel:
@@ -67,7 +68,7 @@ def _list_of_blind() -> Panel:
         span=12,
     ).height(8)
     table.override_by_name("Value", [option("displayName", "Age"), option("unit", "s")])
-    return with_links(without_time(table))
+    return quiet(with_links(without_time(table)))
 
 
 def ticks() -> tuple[Panel, ...]:
@@ -98,38 +99,30 @@ def ticks() -> tuple[Panel, ...]:
 
 def settings() -> tuple[Panel, ...]:
     """Files that were read and written."""
-    return (
-        bars(
-            lines(
-                "Settings read again",
-                about(
-                    "Times that agents read their settings again, by result, in each step of the graph.",
-                    normal="ok, when you change them.",
-                    act="failed: the agent goes on with the settings that it has. Its log names the line; run "
-                    "heapwarden check-config on the file.",
-                ),
-                "none",
-                over(
-                    f"sum by (result) (increase({of_agent('heapwarden_agent_config_reloads_total')}[$__rate_interval]))"
-                    " > 0",
-                    "{{result}}",
-                ),
-            )
+    reloads = lines(
+        "Settings read again",
+        about(
+            "Times that agents read their settings again, by result, in each step of the graph.",
+            normal="ok, when you change them.",
+            act="failed: the agent goes on with the settings that it has. Its log names the line; run "
+            "heapwarden check-config on the file.",
         ),
-        bars(
-            lines(
-                "Errors of the journal",
-                about(
-                    "Times that the journal could not be opened, read or written, in each step of the graph.",
-                    normal="none.",
-                    act="see the disk and the rights on the agent's state directory. Without its journal an agent "
-                    "makes no restarts.",
-                ),
-                "none",
-                over(f"sum(increase({of_agent('heapwarden_agent_journal_errors_total')}[$__rate_interval]))", "errors"),
-            )
-        ),
+        "none",
+        over(f"sum by (result) ({events(of_agent('heapwarden_agent_config_reloads_total'))})", "{{result}}"),
     )
+    journal = lines(
+        "Errors of the journal",
+        about(
+            "Times that the journal could not be opened, read or written, in each step of the graph.",
+            normal="none.",
+            act="see the disk and the rights on the agent's state directory. Without its journal an agent makes no "
+            "restarts.",
+        ),
+        "none",
+        over(f"sum({events(of_agent('heapwarden_agent_journal_errors_total'))})", "errors"),
+    )
+    colored(reloads, {"ok": BLUE, "failed": VERMILION})
+    return quiet(bars(reloads)), quiet(colored(bars(journal), {"errors": VERMILION}))
 
 
 def scrapes() -> tuple[Panel, ...]:
@@ -166,7 +159,7 @@ def scrapes() -> tuple[Panel, ...]:
         span=24,
     ).height(8)
     table.override_by_name("Value", [option("displayName", "Down")])
-    return with_marks(duration, 1, 5), samples, without_time(table)
+    return with_marks(duration, 1, 5), samples, quiet(without_time(table))
 
 
 def cost() -> tuple[Panel, ...]:

@@ -81,13 +81,20 @@ def events(counter: str, step: str = "$__interval") -> str:
     a quarter of an hour in the scrapes is no birth.
     """
     before = f"last_over_time({counter}[15m] offset {step})"
-    return f"({counter} - {before} > 0) or ({counter} < {before}) or ({counter} unless {before})"
+    return f"({counter} - {before} > 0) or ({counter} < {before} or {counter} unless {before}) > 0"
 
 
-def count_in_range(counter: str) -> str:
-    """How many events there were in the dashboard's time range; 0 where none."""
+def or_zero(expr: str, present: str) -> str:
+    """A sum, or 0 where nothing adds to it but something is ``present``: with no data at all there is none to show."""
+    return f"{expr} or 0 * count({present})"
+
+
+def count_in_range(counter: str, present: str) -> str:
+    """How many events there were in the dashboard's time range; 0 where none, and something was ``present``."""
     born = f"min_over_time({counter}[$__range]) unless last_over_time({counter}[15m] offset $__range)"
-    return f"(round(sum(increase({counter}[$__range]))) or vector(0)) + (sum({born}) or vector(0))"
+    seen = f"last_over_time({present}[$__range])"
+    grown = or_zero(f"round(sum(increase({counter}[$__range])))", seen)
+    return f"({grown}) + ({or_zero(f'sum({born})', seen)})"
 
 
 def count_recorded(series: str, window: str = "$__interval", **labels: str) -> str:

@@ -2,7 +2,7 @@
 
 from mixin.boards.asking import buckets, by_process, count_recorded, of_fleet, over, rows
 from mixin.boards.fleet_glance import FIRING, OOM
-from mixin.boards.panels import Panel, about, as_line, bars, colored, lines, option, spread, stacked, with_marks
+from mixin.boards.panels import Panel, about, as_line, bars, colored, lines, option, quiet, spread, stacked, with_marks
 from mixin.boards.style import BLUE, ORANGE, REASON_COLORS, RESTART_COLORS, SKY, VERMILION
 from mixin.boards.tables import bar, listing, merged, with_links, without_time
 from mixin.vocabulary import (
@@ -49,7 +49,7 @@ def pressure() -> tuple[Panel, ...]:
         *(over(f"quantile({share}, {of_fleet(PRESSURE)})", name) for share, name in _QUANTILES),
     )
     colored(spread_over, {"median": SKY, "90th percentile": BLUE, "highest": ORANGE})
-    return with_links(without_time(table)), with_marks(spread_over, 0.8, 0.9)
+    return quiet(with_links(without_time(table))), with_marks(spread_over, 0.8, 0.9)
 
 
 _QUANTILES = ((0.5, "median"), (0.9, "90th percentile"), (1, "highest"))
@@ -70,7 +70,7 @@ def alerts() -> tuple[Panel, ...]:
     hidden = option("custom.hidden", True)
     for column in ("Value", "alertstate"):
         table.override_by_name(column, [hidden])
-    return (with_links(without_time(table)),)
+    return (quiet(with_links(without_time(table))),)
 
 
 def exits() -> tuple[Panel, ...]:
@@ -97,8 +97,8 @@ def exits() -> tuple[Panel, ...]:
         over(f"sum by (reason) ({count_recorded(RESTARTS)}) > 0", "{{reason}}"),
     )
     return (
-        colored(bars(ended), REASON_COLORS),
-        colored(bars(restarted), RESTART_COLORS),
+        quiet(colored(bars(ended), REASON_COLORS)),
+        quiet(colored(bars(restarted), RESTART_COLORS)),
         _most("Most exits out of memory", EXITS, "died for want of memory", reason=OOM),
         _most("Most restarts", RESTARTS, "Heapwarden restarted"),
     )
@@ -119,7 +119,7 @@ def _most(title: str, series: str, what: str, **reasons: str) -> Panel:
         sort="Times",
         span=12,
     )
-    return without_time(table.override_by_name("Value", [option("displayName", "Times"), option("decimals", 0)]))
+    return quiet(without_time(table.override_by_name("Value", [option("displayName", "Times"), option("decimals", 0)])))
 
 
 def memory() -> tuple[Panel, ...]:
@@ -237,4 +237,4 @@ def slo() -> tuple[Panel, ...]:
         span=12,
     ).height(8)
     table.override_by_name("Value", [option("displayName", "Unhealthy"), *bar(0.01, 0.144)])
-    return with_marks(burn, 0.01, 0.144), without_time(table)
+    return with_marks(burn, 0.01, 0.144), quiet(without_time(table))

@@ -1,6 +1,6 @@
 """The first row of Fleet: six numbers, health over time, and the processes that are closest to their limit."""
 
-from mixin.boards.asking import FLEET, count_recorded, now, of_fleet, over, selector
+from mixin.boards.asking import FLEET, count_recorded, now, of_fleet, or_zero, over, selector
 from mixin.boards.fleet_table import closest
 from mixin.boards.panels import Panel, about, colored, lines, number, stacked, with_marks
 from mixin.boards.style import STATE_COLORS, thresholds
@@ -38,7 +38,7 @@ def _unhealthy() -> Panel:
             act="open the first process of the table below; its health and the reason for it stand at the top.",
         ),
         "none",
-        now(f"sum({of_fleet(PROCESSES_BY_STATE, state='unhealthy')}) or vector(0)"),
+        now(f"sum({of_fleet(PROCESSES_BY_STATE, state='unhealthy')})"),
     ).thresholds(thresholds(1, 10))
 
 
@@ -65,7 +65,7 @@ def _ooms() -> Panel:
             act="see Restarts and exits for which limit it was, then raise that limit or look for a leak.",
         ),
         "none",
-        now(f"sum({count_recorded(EXITS, '$__range', reason=OOM)}) or vector(0)"),
+        now(or_zero(f"sum({count_recorded(EXITS, '$__range', reason=OOM)})", of_fleet(PROCESSES))),
     ).thresholds(thresholds(1, 5))
 
 
@@ -78,7 +78,7 @@ def _restarts() -> Panel:
             act="many of one workload are a leak: open it in Process and compare the live set before and after.",
         ),
         "none",
-        now(f"sum({count_recorded(RESTARTS, '$__range')}) or vector(0)"),
+        now(or_zero(f"sum({count_recorded(RESTARTS, '$__range')})", of_fleet(PROCESSES))),
     )
 
 
@@ -91,7 +91,7 @@ def _alerts() -> Panel:
             act="see Alerts below for which ones; each has a link to its runbook where it was sent.",
         ),
         "none",
-        now(f"count({FIRING}) or vector(0)"),
+        now(or_zero(f"count({FIRING})", of_fleet(PROCESSES))),
     ).thresholds(thresholds(1, 5))
 
 

@@ -1,5 +1,7 @@
 """The kinds of panels, each with the looks that all dashboards share."""
 
+from typing import TypeVar
+
 from grafana_foundation_sdk.builders import heatmap, stat, statetimeline, table, timeseries
 from grafana_foundation_sdk.builders.common import (
     GraphThresholdsStyleConfig,
@@ -28,6 +30,7 @@ from grafana_foundation_sdk.models.heatmap import HeatmapColorMode, HeatmapColor
 from mixin.boards.asking import DATASOURCE
 from mixin.boards.style import by_threshold, by_value, thresholds
 
+Quiet = TypeVar("Quiet", timeseries.Panel, table.Panel)
 Panel = stat.Panel | timeseries.Panel | table.Panel | heatmap.Panel | statetimeline.Panel
 
 
@@ -149,6 +152,12 @@ def states(title: str, description: str, words: ValueMap, *queries: Dataquery, s
         .span(span)
         .height(6)
     )
+
+
+def quiet(panel: Quiet) -> Quiet:
+    """The panel, saying that nothing happened where it is empty: that is its normal look, and no fault."""
+    panel.no_value("None in this time range")
+    return panel
 
 
 def option(key: str, value: object) -> DynamicConfigValue:

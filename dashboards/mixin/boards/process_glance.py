@@ -119,7 +119,7 @@ def _restarts() -> Panel:
             act="more: look at the heap's live set between two of them. It shows how fast the app leaks.",
         ),
         "none",
-        now(count_in_range(of_process("restarts_total", dry_run="false"))),
+        now(count_in_range(of_process("restarts_total", dry_run="false"), of_process("health_state"))),
         span=3,
     ).thresholds(thresholds(1, 3))
 
@@ -133,7 +133,7 @@ def _ooms() -> Panel:
             act="see Restarts and exits for which limit it was, then raise that limit or look for a leak.",
         ),
         "none",
-        now(count_in_range(of_process("exits_total", reason="heap_oom|cgroup_oom"))),
+        now(count_in_range(of_process("exits_total", reason="heap_oom|cgroup_oom"), of_process("health_state"))),
         span=3,
     ).thresholds(thresholds(1, 3))
 

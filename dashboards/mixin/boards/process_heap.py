@@ -1,7 +1,7 @@
 """The heap of a process: what it holds, what it keeps, and what collecting costs."""
 
 from mixin.boards.asking import buckets, near, of_process, over
-from mixin.boards.panels import Panel, about, as_line, colored, lines, spread, stacked, with_marks
+from mixin.boards.panels import Panel, about, as_line, colored, lines, quiet, spread, stacked, with_marks
 from mixin.boards.style import BLUE, GREY, MAUVE, ORANGE, SKY, SPACE_COLORS, VERMILION
 
 RATE = "[$__rate_interval]"
@@ -82,7 +82,7 @@ def _unreachable() -> Panel:
             "{{process}} {{worker}} {{pod}}",
         ),
     )
-    return with_marks(panel, 0.8, 1)
+    return quiet(with_marks(panel, 0.8, 1))
 
 
 def gc() -> tuple[Panel, ...]:

@@ -1,7 +1,7 @@
 """The other rows of Process: event loop, native memory, worker threads, ends, and the figures themselves."""
 
 from mixin.boards.asking import events, of_process, over, rows
-from mixin.boards.panels import Panel, about, bars, colored, lines, option, states, with_marks
+from mixin.boards.panels import Panel, about, bars, colored, lines, option, quiet, states, with_marks
 from mixin.boards.process_heap import RATE
 from mixin.boards.style import ANSWER_TEXTS, BLUE, GREY, ORANGE, REASON_COLORS, SKY, VERMILION
 from mixin.boards.tables import listing, without_time
@@ -201,7 +201,7 @@ def end() -> tuple[Panel, ...]:
         "none",
         over(f"count by (code) ({of_process('restart_held')})", "{{code}}"),
     )
-    return bars(restarted), colored(bars(ended), REASON_COLORS), held, _all_counts()
+    return quiet(bars(restarted)), quiet(colored(bars(ended), REASON_COLORS)), quiet(held), _all_counts()
 
 
 def _all_counts() -> Panel:
@@ -216,7 +216,7 @@ def _all_counts() -> Panel:
         sort="Times",
         span=12,
     ).height(8)
-    return without_time(table.override_by_name("Value", [option("displayName", "Times")]))
+    return quiet(without_time(table.override_by_name("Value", [option("displayName", "Times")])))
 
 
 def trust() -> tuple[Panel, ...]:
