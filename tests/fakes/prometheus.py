@@ -51,10 +51,6 @@ class Prometheus:
         """All its rules, recording and alerting, each with its ``health`` and ``lastError``."""
         return [rule for group in self._get("rules")["groups"] for rule in group["rules"]]
 
-    def alerts(self, name: str) -> list[dict[str, Any]]:
-        """The pending and firing instances of an alert."""
-        return [one for one in self._get("alerts")["alerts"] if one["labels"]["alertname"] == name]
-
     def _get(self, path: str, **parameters: str | float) -> Any:
         body = get(f"{self.url}/api/v1/{path}?{urlencode(parameters)}").json
         assert body["status"] == "success", body
