@@ -11,7 +11,7 @@ INSTALL := $(PIP) install --require-hashes -r
 EDITABLE := $(PIP) install --no-build-isolation --no-deps --editable .
 ARGS ?=
 
-.PHONY: help run test lint types check bench bench-restart dashboards lock docs clean
+.PHONY: help run test lint types check bench bench-restart bench-fleet dashboards lock docs clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,6 +38,10 @@ bench: .cache/dev .cache/nodes .cache/bench-parts ## Measure costs side by side 
 
 bench-restart: .cache/dev .cache/nodes .cache/parts ## Measure restarts side by side with PM2's and print the table
 	@PYTHONPATH=tests $(BIN)/python benchmarks/restart.py $(ARGS)
+
+bench-fleet: .cache/dev .cache/bench-parts ## Measure Fleet's queries and rules at 10,000 processes, and the live page's history
+	@PYTHONPATH=tests $(BIN)/python benchmarks/fleet.py $(ARGS)
+	PYTHONPATH=tests $(BIN)/python benchmarks/history.py
 
 docs: .cache/dev ## Write the generated reference pages again
 	$(BIN)/python -m heapwarden.settings.reference > docs/configuration.md
