@@ -84,7 +84,7 @@ $(BIN)/python:
 
 LIVE := npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --prefix dashboards/live
 BUILD_LIVE := npm run --silent --prefix dashboards/live build
-LIVE_SOURCES := $(wildcard dashboards/live/*.json dashboards/live/*.mjs dashboards/live/src/*)
+LIVE_SOURCES := $(wildcard dashboards/live/*.json dashboards/live/*.mjs dashboards/live/src/* dashboards/live/src/*/*)
 
 .cache/live: $(LIVE_SOURCES)
 	@echo "Building the live page"

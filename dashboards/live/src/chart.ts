@@ -56,7 +56,14 @@ export class Chart {
   ) {
     const title = make("h3", { id: `chart-${subject.id}` }, subject.title);
     const heading = make("figcaption", {}, title, make("p", { class: "about" }, subject.about));
-    this.element = make("figure", { class: "chart", "data-chart": subject.id }, heading, this.legend, this.place, this.nothing);
+    this.element = make(
+      "figure",
+      { class: "chart", "data-chart": subject.id },
+      heading,
+      this.legend,
+      this.place,
+      this.nothing,
+    );
   }
 
   update(times: number[], layers: Layer[], shared: Shared): void {
@@ -112,7 +119,12 @@ export class Chart {
     const { format, binary, height = HEIGHT } = this.subject;
     const areas = this.layers.filter((layer) => layer.kind === "area");
     const rest = this.layers.filter((layer) => layer.kind !== "area");
-    const y: uPlot.Axis = { ...axis(), size: axisWidth, values: (_, marks) => marks.map((mark) => format(mark)), space: 34 };
+    const y: uPlot.Axis = {
+      ...axis(),
+      size: axisWidth,
+      values: (_, marks) => marks.map((mark) => format(mark)),
+      space: 34,
+    };
     if (binary) y.incrs = BINARY_STEPS;
     return options(height, () => this.shared, this.gestures, {
       series: [{}, ...areas.map(area), ...rest.map(line)],
@@ -179,7 +191,13 @@ class LegendItem {
 function area(layer: Layer, index: number): uPlot.Series {
   const fill = filling(layer);
   // All but the lowest are filled by bands, down to the edge below.
-  return { label: layer.label, stroke: colour(layer.colour), width: 1, points: { show: false }, ...(index ? {} : { fill }) };
+  return {
+    label: layer.label,
+    stroke: colour(layer.colour),
+    width: 1,
+    points: { show: false },
+    ...(index ? {} : { fill }),
+  };
 }
 
 /** A little of the ground and its grid shows through. */
@@ -201,7 +219,8 @@ function newest(values: readonly Known[]): Known {
 }
 
 function top(layers: readonly Layer[], subject: Subject): number {
-  const highest = (values: readonly Known[]): number => values.reduce<number>((most, value) => Math.max(most, value ?? 0), 0);
+  const highest = (values: readonly Known[]): number =>
+    values.reduce<number>((most, value) => Math.max(most, value ?? 0), 0);
   const edges = stacked(layers.filter((layer) => layer.kind === "area").map((layer) => layer.values));
   const lines = layers.filter((layer) => layer.kind === "line").map((layer) => layer.values);
   let most = Math.max(0, ...[...edges.slice(-1), ...lines].map(highest));

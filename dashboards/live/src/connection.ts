@@ -17,7 +17,12 @@ export class Connection {
     write(byId("connection"), live ? "live" : "not connected");
     show(byId("lost"), !live);
     // The reason is said once; how long ago it was changes each second and is not.
-    write(byId("lost-text"), live ? "" : `No connection to Heapwarden since ${clock(heard / 1000, Date.now() / 1000)}. What is shown is from then; trying again.`);
+    write(
+      byId("lost-text"),
+      live
+        ? ""
+        : `No connection to Heapwarden since ${clock(heard / 1000, Date.now() / 1000)}. What is shown is from then; trying again.`,
+    );
     this.tick();
   }
 

@@ -36,7 +36,10 @@ export class Head {
     set(byId("head"), "data-state", asState(state));
     this.badge.update(state);
     write(byId("since"), listed && listed.stateAge !== null ? `for ${age(listed.stateAge)}` : "");
-    write(byId("reason"), listed ? why(listed) : stage ? `It has ended for a restart; ${words(stage)} is awaited.` : NOT_WATCHED);
+    write(
+      byId("reason"),
+      listed ? why(listed) : stage ? `It has ended for a restart; ${words(stage)} is awaited.` : NOT_WATCHED,
+    );
     write(byId("nearer"), listed ? nearer(listed) : "");
     write(byId("next"), listed ? next(listed, detail) : "");
     set(byId("next"), "data-busy", String(Boolean(listed?.restart ?? listed?.held)));
@@ -49,14 +52,26 @@ export class Head {
   private writeTiles(listed: Listed, history: History | null): void {
     const last = (column: string): number | null => history?.column(column)?.slice(-1)[0] ?? null;
     const stale = listed.sampleAge;
-    this.tile("pressure", "Pressure", ratio(listed.pressure), listed.nearer ? `of ${listed.nearer}` : "", level(listed.pressure));
+    this.tile(
+      "pressure",
+      "Pressure",
+      ratio(listed.pressure),
+      listed.nearer ? `of ${listed.nearer}` : "",
+      level(listed.pressure),
+    );
     this.tile("heap", "Heap used", bytes(listed.heapUsed), of(listed.heapLimit));
     this.tile("live", "Live set", bytes(last("heapLive")), "after a major GC");
     this.tile("rss", "RSS", bytes(listed.rss), last("swap") ? `${bytes(last("swap"))} swapped out` : "resident memory");
     this.tile("container", "Container", bytes(listed.containerMemory), of(listed.containerLimit));
     this.tile("loop", "Loop delay p99", seconds(last("loopP99")), `max ${seconds(last("loopMax"))}`);
     this.tile("busy", "Loop busy", ratio(last("loopUtilization")), "utilization");
-    this.tile("sample", "Heap figures", stale === null ? UNKNOWN : `${age(stale)} old`, "newest sample", stale !== null && stale > 15 ? "warn" : "fine");
+    this.tile(
+      "sample",
+      "Heap figures",
+      stale === null ? UNKNOWN : `${age(stale)} old`,
+      "newest sample",
+      stale !== null && stale > 15 ? "warn" : "fine",
+    );
   }
 
   private tile(key: string, name: string, value: string, note: string, mood = "fine"): void {
@@ -97,7 +112,10 @@ export function why(listed: Listed): string {
 
 export function nearer(listed: Listed): string {
   if (listed.pressure === null || !listed.nearer) return "No limit is known yet.";
-  const used = listed.nearer === "heap" ? pair(listed.heapUsed, listed.heapLimit) : pair(listed.containerMemory, listed.containerLimit);
+  const used =
+    listed.nearer === "heap"
+      ? pair(listed.heapUsed, listed.heapLimit)
+      : pair(listed.containerMemory, listed.containerLimit);
   return `${ratio(listed.pressure)} of the ${listed.nearer} limit (${used})`;
 }
 
@@ -118,7 +136,8 @@ export function next(listed: Listed, detail: Detail | null): string {
 
 function about(listed: Listed | null, detail: Detail | null, now: number): string {
   if (!listed) return "";
-  const started = listed.startedAt === null ? null : `up ${age(now - listed.startedAt)}, since ${clock(listed.startedAt, now)}`;
+  const started =
+    listed.startedAt === null ? null : `up ${age(now - listed.startedAt)}, since ${clock(listed.startedAt, now)}`;
   const isolates = detail?.isolates.length ?? 0;
   const parts = [
     listed.pid === null ? null : `pid ${listed.pid}`,

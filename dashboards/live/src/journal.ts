@@ -40,7 +40,16 @@ export class Journal {
 
 function item(entry: Entry, now: number): HTMLElement {
   const time = make("time", { datetime: new Date(entry.wall * 1000).toISOString() }, clock(entry.wall, now));
-  const who = entry.process ? make("span", { class: "who" }, entry.process + (entry.worker && entry.worker !== "0" ? ` ${entry.worker}` : "")) : null;
+  const who = entry.process
+    ? make("span", { class: "who" }, entry.process + (entry.worker && entry.worker !== "0" ? ` ${entry.worker}` : ""))
+    : null;
   const kind = make("span", { class: "kind" }, `${words(entry.kind)}: ${words(entry.what)}`);
-  return make("li", { "data-kind": entry.kind, "data-what": entry.what }, time, kind, who, make("span", { class: "text" }, entry.text));
+  return make(
+    "li",
+    { "data-kind": entry.kind, "data-what": entry.what },
+    time,
+    kind,
+    who,
+    make("span", { class: "text" }, entry.text),
+  );
 }

@@ -110,12 +110,16 @@ function step(process: Listed): number {
 
 export function matches(process: Listed, wanted: string): boolean {
   const { reasons, worker, state, pid } = process;
-  const text = [process.process, worker, state, pid === null ? "" : String(pid), process.held ?? "", ...reasons].join("\n");
+  const text = [process.process, worker, state, pid === null ? "" : String(pid), process.held ?? "", ...reasons].join(
+    "\n",
+  );
   return wanted.split(/\s+/).every((word) => text.toLowerCase().includes(word));
 }
 
 function note(all: number, shown: number, more: number): string {
-  const hidden = more ? ` ${count(more, "more process", "more processes")} in better shape ${more === 1 ? "is" : "are"} left out.` : "";
+  const hidden = more
+    ? ` ${count(more, "more process", "more processes")} in better shape ${more === 1 ? "is" : "are"} left out.`
+    : "";
   return (shown < all ? `${shown} of ${count(all, "process", "processes")}.` : "") + hidden;
 }
 
@@ -137,7 +141,8 @@ class Row {
 
   constructor(href: string) {
     this.name = make("a", { href });
-    const cell = (name: string, ...children: Node[]): HTMLElement => make("td", { role: "cell", class: name }, ...children);
+    const cell = (name: string, ...children: Node[]): HTMLElement =>
+      make("td", { role: "cell", class: name }, ...children);
     this.element = make(
       "tr",
       { role: "row" },

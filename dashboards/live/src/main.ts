@@ -3,7 +3,18 @@
 import "uplot/dist/uPlot.min.css";
 import "./style.css";
 import { Announcer } from "./announcer";
-import { asState, type Detail, type Entry, type HistoryEvent, type Listed, listed, type Overview, type PointEvent, same, type Slot } from "./contract";
+import {
+  asState,
+  type Detail,
+  type Entry,
+  type HistoryEvent,
+  type Listed,
+  listed,
+  type Overview,
+  type PointEvent,
+  same,
+  type Slot,
+} from "./contract";
 import { Charts } from "./charts";
 import { Connection } from "./connection";
 import { Head } from "./detail";
@@ -122,7 +133,8 @@ class Page implements Listener {
   /** A developer's only app needs no choosing. Once only: the way back to the list stays open. */
   private openTheOnly(event: Overview): void {
     const [only, ...others] = event.processes;
-    if (!this.opened && !this.target && only && !others.length && !event.more) history.replaceState(null, "", link(only));
+    if (!this.opened && !this.target && only && !others.length && !event.more)
+      history.replaceState(null, "", link(only));
     const opens = !this.opened && parse(location.hash) !== null && !this.target;
     this.opened = true;
     if (opens) this.go(false);
@@ -134,7 +146,10 @@ class Page implements Listener {
     const shown = target ? this.shown(overviewed, target) : null;
     this.title(target, shown);
     if (!target) return;
-    this.head.update({ slot: target, listed: shown, detail: this.detailed, history: this.past, entries: this.journal.entries }, overviewed.at);
+    this.head.update(
+      { slot: target, listed: shown, detail: this.detailed, history: this.past, entries: this.journal.entries },
+      overviewed.at,
+    );
     this.charts.update(this.past, target, this.journal, Date.now() / 1000 + this.ahead, overviewed.interval);
   }
 
@@ -155,7 +170,10 @@ class Page implements Listener {
     const states = [...counts].sort(([one], [other]) => severity(asState(one)) - severity(asState(other)));
     const all = count(event.processes.length + event.more, "process", "processes");
     const worst = event.more ? `; the worst ${event.processes.length}` : "";
-    write(byId("summary"), `${all}${worst}${states.length ? `: ${states.map(([state, number]) => `${number} ${state}`).join(", ")}` : ""}`);
+    write(
+      byId("summary"),
+      `${all}${worst}${states.length ? `: ${states.map(([state, number]) => `${number} ${state}`).join(", ")}` : ""}`,
+    );
     write(byId("version"), `Heapwarden ${event.version}`);
   }
 

@@ -74,7 +74,12 @@ function cursor(gestures: Gestures): uPlot.Cursor {
         return null;
       },
     },
-    sync: { key: SYNC, scales: ["x", null], setSeries: false, filters: { pub: (type) => !/mouse(up|down)|dblclick/.test(type) } },
+    sync: {
+      key: SYNC,
+      scales: ["x", null],
+      setSeries: false,
+      filters: { pub: (type) => !/mouse(up|down)|dblclick/.test(type) },
+    },
   };
 }
 

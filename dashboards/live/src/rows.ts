@@ -65,7 +65,7 @@ export class History {
   /** Index of the first row at or after a time. */
   since(time: number): number {
     let low = 0;
-    for (let high = this.length; low < high; ) {
+    for (let high = this.length; low < high;) {
       const middle = (low + high) >> 1;
       if ((this.times[middle] ?? 0) < time) low = middle + 1;
       else high = middle;
@@ -82,7 +82,10 @@ export class History {
     const time = row[0];
     if (time === null || time === undefined || time <= this.newest) return;
     this.figures.forEach((values, column) => values.push(row[column] ?? null));
-    while (this.fine < this.length && Math.floor((this.times[this.fine] ?? time) / MINUTE + 1) * MINUTE <= time - FINE_SECONDS)
+    while (
+      this.fine < this.length &&
+      Math.floor((this.times[this.fine] ?? time) / MINUTE + 1) * MINUTE <= time - FINE_SECONDS
+    )
       this.fold();
     this.drop(this.since(time - KEPT_SECONDS));
   }

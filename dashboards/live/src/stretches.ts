@@ -29,6 +29,7 @@ export function stretches(times: readonly number[], states: readonly Known[], en
 /** Seconds in each state, longest first. */
 export function durations(found: readonly Stretch[], since: number): [State, number][] {
   const sums = new Map<State, number>();
-  for (const { state, from, to } of found) sums.set(state, (sums.get(state) ?? 0) + Math.max(0, to - Math.max(from, since)));
+  for (const { state, from, to } of found)
+    sums.set(state, (sums.get(state) ?? 0) + Math.max(0, to - Math.max(from, since)));
   return [...sums].filter(([, seconds]) => seconds > 0).sort((one, other) => other[1] - one[1]);
 }

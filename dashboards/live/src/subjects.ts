@@ -2,7 +2,7 @@
 
 import type { Layer, Subject } from "./chart";
 import type { Known } from "./contract";
-import { bytes, ratio, seconds } from "./format";
+import { bytes, ratio, seconds, words } from "./format";
 import { memoryParts } from "./stacks";
 import type { Window } from "./window";
 
@@ -12,10 +12,20 @@ export interface Topic extends Subject {
 
 const MIB = 2 ** 20;
 const SPACE = "space:";
+const OLD = "space:old";
+const OTHER = "space:other";
 const STACK_COLOURS = 8;
+/** The colour of what no name is known for. */
+const REST = -1;
 
 function area(key: string, label: string, values: Known[], colour: number): Layer {
-  return { key, label, values, kind: "area", colour: `stack-${colour % STACK_COLOURS}` };
+  return {
+    key,
+    label,
+    values,
+    kind: "area",
+    colour: colour === REST ? "stack-rest" : `stack-${colour % STACK_COLOURS}`,
+  };
 }
 
 function line(key: string, label: string, values: Known[], colour: string): Layer {
@@ -54,7 +64,7 @@ const memory: Topic = {
       area("heapFree", "heap committed, free", parts.heapFree, 2),
       area("arrayBuffers", "array buffers", parts.arrayBuffers, 4),
       area("external", "other external", parts.external, 5),
-      area("rest", "rest: code, stacks, native, workers", parts.rest, 7),
+      area("rest", "rest: code, stacks, native, workers", parts.rest, REST),
       line("rss", "RSS", rss, "line-strong"),
       ...present([line("swap", "swap", window.values("swap"), "line-3")]),
       ...container(window),
@@ -91,11 +101,22 @@ const spaces: Topic = {
   floor: MIB,
   binary: true,
   layers: (window) =>
-    window
-      .named(SPACE)
-      .map((name, index) => area(name, name.slice(SPACE.length).split("_").join(" "), window.values(name), index))
-      .filter((layer) => layer.values.some((value) => value !== null && value > 0)),
+    present(
+      window
+        .named(SPACE)
+        .sort(oldFirst)
+        .map((name, index) => space(name, window.values(name), index)),
+    ),
 };
+
+function space(name: string, values: Known[], index: number): Layer {
+  return area(name, words(name.slice(SPACE.length)), values, name === OTHER ? REST : index);
+}
+
+/** At the bottom, where the young generation's saw does not shake it; the rest as the agent has it. */
+function oldFirst(one: string, other: string): number {
+  return Number(other === OLD) - Number(one === OLD);
+}
 
 const KINDS: readonly (readonly [string, string, number])[] = [
   ["gcMajor", "major", 0],

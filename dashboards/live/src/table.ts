@@ -27,7 +27,11 @@ export function fillTable(table: HTMLTableElement, window: Window, range: Range)
     format,
     values: window.values(name),
   }));
-  const head = make("tr", {}, ...["Time", ...columns.map(({ label }) => label)].map((label) => make("th", { scope: "col" }, label)));
+  const head = make(
+    "tr",
+    {},
+    ...["Time", ...columns.map(({ label }) => label)].map((label) => make("th", { scope: "col" }, label)),
+  );
   const rows = spread(window.times, range).map((row) =>
     make(
       "tr",

@@ -32,7 +32,7 @@ export class Window {
   ) {
     const long = range.to - range.from > LONG_SECONDS;
     const last = Math.min(history.length, history.since(range.to) + 1);
-    for (let row = Math.max(0, history.since(range.from) - 1); row < last; ) {
+    for (let row = Math.max(0, history.since(range.from) - 1); row < last;) {
       const to = long ? this.endOfMinute(row, last) : row + 1;
       const before = this.steps.length ? this.time(row - 1) : undefined;
       const most = history.isCoarse(row - 1) ? Math.max(COARSE_GAP_SECONDS, fineGap) : fineGap;
@@ -71,7 +71,9 @@ export class Window {
   /** A column's figures at `times`. */
   values(name: string): Known[] {
     const column = this.history.column(name) ?? [];
-    return this.steps.map(({ from, to }) => (to - from === 1 ? (column[from] ?? null) : fold(name, column.slice(from, to))));
+    return this.steps.map(({ from, to }) =>
+      to - from === 1 ? (column[from] ?? null) : fold(name, column.slice(from, to)),
+    );
   }
 
   /** A column of sums since the row before, as a rate: seconds a second are a share of time. */

@@ -4,7 +4,18 @@ import { age, bytes, clock, ratio, seconds } from "../src/format";
 
 test("bytes have three digits, and never 1024 of a unit", () => {
   const said = [0, 999, 1023, 1024, 1536, 10_234_567, 1_048_575, 128 * 2 ** 20, 2 ** 40, null].map(bytes);
-  assert.deepEqual(said, ["0 B", "999 B", "1023 B", "1.00 KiB", "1.50 KiB", "9.76 MiB", "1.00 MiB", "128 MiB", "1.00 TiB", "–"]);
+  assert.deepEqual(said, [
+    "0 B",
+    "999 B",
+    "1023 B",
+    "1.00 KiB",
+    "1.50 KiB",
+    "9.76 MiB",
+    "1.00 MiB",
+    "128 MiB",
+    "1.00 TiB",
+    "–",
+  ]);
 });
 
 test("short times are in milliseconds up to a second", () => {
@@ -20,7 +31,15 @@ test("short times are in milliseconds up to a second", () => {
 });
 
 test("ratios are percent, with a digit more where there is little", () => {
-  assert.deepEqual([0, 0.0001, 0.012, 0.0999, 0.5, 1.2, null].map(ratio), ["0 %", "0 %", "1.2 %", "10 %", "50 %", "120 %", "–"]);
+  assert.deepEqual([0, 0.0001, 0.012, 0.0999, 0.5, 1.2, null].map(ratio), [
+    "0 %",
+    "0 %",
+    "1.2 %",
+    "10 %",
+    "50 %",
+    "120 %",
+    "–",
+  ]);
 });
 
 test("ages have two units at most", () => {

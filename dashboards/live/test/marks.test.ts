@@ -44,5 +44,8 @@ test("a restart is under way until its outcome", () => {
 
 test("only marks in the range are shown", () => {
   const marks = marksOf([entry(1, "exit", "crash"), entry(5, "exit", "crash")], SLOT);
-  assert.deepEqual(within(marks, { from: 2, to: 5 }).map(({ at }) => at), [5]);
+  assert.deepEqual(
+    within(marks, { from: 2, to: 5 }).map(({ at }) => at),
+    [5],
+  );
 });

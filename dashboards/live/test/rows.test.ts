@@ -33,7 +33,9 @@ test("rows are read as they were written, and what is not a number is unknown", 
 });
 
 test("rows that are cut short are refused", () => {
-  const cut = Buffer.from(encode([[1, 2, 3, 4, 5]]), "base64").subarray(0, 20).toString("base64");
+  const cut = Buffer.from(encode([[1, 2, 3, 4, 5]]), "base64")
+    .subarray(0, 20)
+    .toString("base64");
   assert.throws(() => decode(COLUMNS, cut), RangeError);
 });
 
@@ -82,13 +84,23 @@ test("what is unknown all through stays unknown when it is folded", () => {
 });
 
 test("a window has one row more on each side, so that lines reach the edges", () => {
-  const history = new History(COLUMNS, [1, 2, 3, 4, 5, 6].map((time) => row(time)));
+  const history = new History(
+    COLUMNS,
+    [1, 2, 3, 4, 5, 6].map((time) => row(time)),
+  );
   assert.deepEqual(new Window(history, { from: 2.5, to: 4.5 }, 15).times, [2, 3, 4, 5]);
 });
 
 test("a line breaks where samples are missing for long, and not between two minutes", () => {
   const times = [0, 60, 120, 1000, 1001, 1002, 1100];
-  const window = new Window(new History(COLUMNS, times.map((time) => row(time))), { from: 0, to: 1100 }, 15);
+  const window = new Window(
+    new History(
+      COLUMNS,
+      times.map((time) => row(time)),
+    ),
+    { from: 0, to: 1100 },
+    15,
+  );
   assert.deepEqual(window.times, [0, 60, 120, 560, 1000, 1001, 1002, 1051, 1100]);
   assert.deepEqual(window.values("rss"), [1, 1, 1, null, 1, 1, 1, null, 1]);
 });

@@ -5,7 +5,10 @@ import { memoryParts, stacked } from "../src/stacks";
 test("each byte of resident memory stands in one part", () => {
   const parts = memoryParts({ rss: [1000], heapUsed: [300], heapTotal: [400], external: [250], arrayBuffers: [150] });
   assert.deepEqual(parts, { heapUsed: [300], heapFree: [100], arrayBuffers: [150], external: [100], rest: [350] });
-  assert.equal(Object.values(parts).reduce((sum, [value]) => sum + (value ?? 0), 0), 1000);
+  assert.equal(
+    Object.values(parts).reduce((sum, [value]) => sum + (value ?? 0), 0),
+    1000,
+  );
 });
 
 test("no part is below nothing: committed heap need not be resident, and figures are not of one moment", () => {
@@ -14,7 +17,13 @@ test("no part is below nothing: committed heap need not be resident, and figures
 });
 
 test("where a figure is missing there are no parts at all, rather than a drop", () => {
-  const parts = memoryParts({ rss: [1, null], heapUsed: [null, 1], heapTotal: [1, 1], external: [1, 1], arrayBuffers: [1, 1] });
+  const parts = memoryParts({
+    rss: [1, null],
+    heapUsed: [null, 1],
+    heapTotal: [1, 1],
+    external: [1, 1],
+    arrayBuffers: [1, 1],
+  });
   for (const values of Object.values(parts)) assert.deepEqual(values, [null, null]);
 });
 
