@@ -233,13 +233,30 @@ def test_agents_down_are_those_of_heapwarden(tmp_path: Path) -> None:
     check(tmp_path, given, [(down, 5, [1.0]), (agents, 5, [2.0])])
 
 
+def _process(labels: dict[str, str], *, cgroup: int, reported: bool) -> list[dict[str, str]]:
+    """Started at 0, seen by the kernel's sources and perhaps by a reporter."""
+    of = {**HOST, **labels}
+    figures = [
+        series("heapwarden_heap_used_bytes", "5+0x20", {**of, "thread": "main"}),
+        series("heapwarden_up", "1+0x20", {**of, "source": "reporter"}),
+    ]
+    return [
+        series("heapwarden_process_start_time_seconds", "0+0x20", of),
+        series("heapwarden_health_state", "2+0x20", of),
+        series("heapwarden_up", "1+0x20", {**of, "source": "procfs"}),
+        series("heapwarden_up", f"{cgroup}+0x20", {**of, "source": "cgroup"}),
+        *(figures if reported else ()),
+    ]
+
+
 def test_processes_without_an_answer_are_listed_with_their_age(tmp_path: Path) -> None:
     """By the source that does not answer; those that are answered for are not listed."""
     given = [
-        series("heapwarden_process_start_time_seconds", "0+0x20", HOST),
-        series("heapwarden_up", "0+0x20", {**HOST, "source": "reporter"}),
-        series("heapwarden_up", "1+0x20", {**HOST, "source": "procfs"}),
+        *_process({}, cgroup=0, reported=True),
+        *_process({"process": "bare"}, cgroup=1, reported=False),
+        *_process({"process": "good"}, cgroup=1, reported=True),
     ]
     (table,) = query("heapwarden-agent", "Processes without an answer")
     (blind,) = query("heapwarden-agent", "Without V8 figures")
-    check(tmp_path, given, [(f"sum({table})", 10, [600.0]), (f"count({table})", 10, [1.0]), (blind, 10, [1.0])])
+    listed = [(f"sum({table})", 10, [1200.0]), (f"count({table})", 10, [2.0])]
+    check(tmp_path, given, [*listed, (blind, 10, [1.0])])

@@ -58,13 +58,12 @@ def _processes() -> Panel:
 
 
 def _blind() -> Panel:
-    reporter = of_agent("heapwarden_up", source="reporter")
-    blind = f"{reporter} == 0 or ignoring (source) {of_agent('heapwarden_sample_age_seconds')} > 120"
+    blind = f"{without_figures()} or {of_agent('heapwarden_sample_age_seconds')} > 120"
     return number(
         "Without V8 figures",
         about(
-            "Processes whose reporter is not there, or whose figures are older than two minutes: resident memory is "
-            "known, the heap is not.",
+            "Processes that have no reporter, or whose figures are older than two minutes: resident memory is known, "
+            "the heap is not.",
             normal="0.",
             act="see What is not seen below. Apps that were started before Heapwarden have no reporter until they are "
             "restarted.",
@@ -72,6 +71,12 @@ def _blind() -> Panel:
         "none",
         now(or_zero(f"count({blind})", of_agent("heapwarden_agent_processes"))),
     ).thresholds(thresholds(1, 10))
+
+
+def without_figures() -> str:
+    """Processes of which V8's figures are not known."""
+    figures = of_agent("heapwarden_heap_used_bytes", thread="main")
+    return f"{of_agent('heapwarden_health_state')} unless ignoring (thread) {figures}"
 
 
 def _versions() -> Panel:

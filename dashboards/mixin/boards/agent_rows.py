@@ -1,6 +1,6 @@
 """The collapsed rows of Agent."""
 
-from mixin.boards.agent_glance import RATE, across
+from mixin.boards.agent_glance import RATE, across, without_figures
 from mixin.boards.asking import AGENT, buckets, events, of_agent, over, rows, selector
 from mixin.boards.panels import Panel, about, bars, colored, lines, option, quiet, spread, with_marks
 from mixin.boards.style import BLUE, VERMILION
@@ -51,19 +51,18 @@ def sight() -> tuple[Panel, ...]:
 
 
 def _list_of_blind() -> Panel:
-    by = "cluster, namespace, pod, instance, process, worker, source"
+    process = "cluster, namespace, pod, instance, process, worker"
+    age = f"max by ({process}) (time() - {of_agent('heapwarden_process_start_time_seconds')})"
+    unreported = f'label_replace({without_figures()}, "source", "reporter", "", "")'
+    silent = f"max by ({process}, source) (0 * ({of_agent('heapwarden_up')} == 0) or 0 * {unreported})"
     table = listing(
         "Processes without an answer",
         about(
-            "Up to a hundred processes and the source that does not answer for them, the youngest first.",
+            "Up to a hundred processes and the source that does not answer for them, the oldest first.",
             normal="empty, or processes that started just now.",
             act="click a process to see since when.",
         ),
-        rows(
-            f"topk(100, max by ({by}) (time() - {of_agent('heapwarden_process_start_time_seconds')})"
-            f" * on ({by.removesuffix(', source')}) group_right () "
-            f"(1 + max by ({by}) ({of_agent('heapwarden_up')} == 0)))"
-        ),
+        rows(f"topk(100, {age} + on ({process}) group_right () {silent})"),
         sort="Age",
         span=12,
     ).height(8)
