@@ -3,16 +3,18 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fakes.children import child
-from fakes.machine import HEAPWARDEN, ROOT, free_port, node
+from fakes.machine import HEAPWARDEN, ROOT, free_port, node, reporting
 from heapwarden.cli.doctor_text import written
 from heapwarden.domain.checkup import ProblemCode
 
@@ -28,12 +30,18 @@ def doctor(*arguments: object, **environment: str) -> "subprocess.CompletedProce
 
 
 @contextmanager
-def running(*arguments: str, node_options: str = "") -> Iterator[int]:
-    """A real Node without a reporter; its pid."""
-    environment = {**os.environ, "NODE_OPTIONS": node_options}
-    with child([node(22), *arguments, "-e", SCRIPT], env=environment) as started:
-        started.hear()
-        yield started.pid
+def running(folder: Path, node_options: str = "") -> Iterator[int]:
+    """A real Node with a reporter, and a socket at which nobody listens to it; its pid."""
+    path = folder / "agent.sock"
+    path.unlink(missing_ok=True)
+    environment = reporting(path)
+    environment["NODE_OPTIONS"] += f" {node_options}"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        with child([node(22), "-e", SCRIPT], env=environment) as started:
+            started.hear()
+            yield started.pid
 
 
 def told(**more: Any) -> dict[str, Any]:
@@ -117,9 +125,9 @@ def test_no_byte_of_a_stranger_reaches_the_terminal() -> None:
 
 
 @pytest.mark.node
-def test_a_process_without_agent() -> None:
+def test_a_process_without_agent(tmp_path: Path) -> None:
     """Exit code 1 where something was found. Values in NODE_OPTIONS are not told, save sizes of heaps."""
-    with running(node_options="--max-old-space-size=1073741824 --disable-warning=secret") as pid:
+    with running(tmp_path, "--max-old-space-size=1073741824 --disable-warning=secret") as pid:
         found = doctor(pid, "--json", "--no-agent")
         text = doctor(pid, "--no-agent")
     assert found.returncode == 1, found.stderr
@@ -136,7 +144,7 @@ def test_a_process_without_agent() -> None:
         "heapLimit": None,
         "heapLimitFrom": "--max-old-space-size=1073741824 (NODE_OPTIONS)",
         "heapOptions": [{"option": "--max-old-space-size", "value": "1073741824", "from": "NODE_OPTIONS"}],
-        "nodeOptions": ["--max-old-space-size", "--disable-warning"],
+        "nodeOptions": ["--require", "--max-old-space-size", "--disable-warning"],
     }
     assert {key: process[key] for key in expected} == expected
     (problem,) = process["problems"]
@@ -150,9 +158,9 @@ def test_a_process_without_agent() -> None:
 
 
 @pytest.mark.node
-def test_all_processes() -> None:
+def test_all_processes(tmp_path: Path) -> None:
     """With --all, and without a word; exit code 0 says that nothing was found in those asked for."""
-    with running() as first, running() as second:
+    with running(tmp_path) as first, running(tmp_path) as second:
         for arguments in (("--all",), ()):
             found = doctor("--json", "--no-agent", *arguments)
             assert {first, second} <= {one["pid"] for one in json.loads(found.stdout)["processes"]}

@@ -17,6 +17,7 @@ from fakes.snapshots import (
     verdict,
     watched,
 )
+from heapwarden.domain.checkup import Checkup, Problem, ProblemCode, Severity
 from heapwarden.domain.exit import ExitReason
 from heapwarden.domain.health import HealthState
 from heapwarden.domain.identity import Name
@@ -168,6 +169,19 @@ def test_a_held_restart_shows_why() -> None:
     held = Held(Trigger(RestartReason.MAX_MEMORY, "RSS is 300 MiB"), "budget", "3 in the last hour")
     known = snapshot(replace(watched(), held=held), watched(worker="1"))
     assert series(known, "heapwarden_restart_held") == {f'heapwarden_restart_held{{{API},code="budget"}}': 1}
+
+
+def test_each_problem_of_the_setup_is_a_series_while_it_is_there() -> None:
+    """None for a process that is well, so that the budget is not touched."""
+    problems = (
+        Problem(ProblemCode.SWAP_IN_USE, Severity.WARNING, "text", "remedy"),
+        Problem(ProblemCode.REPORTER_OLD, Severity.WARNING, "text", "remedy"),
+    )
+    known = snapshot(replace(watched(), checkup=Checkup(problems)), watched(worker="1"))
+    assert series(known, "heapwarden_config_problem") == {
+        f'heapwarden_config_problem{{{API},problem="swap_in_use"}}': 1,
+        f'heapwarden_config_problem{{{API},problem="reporter_old"}}': 1,
+    }
 
 
 def test_a_ledger_of_many_comes_in_pieces() -> None:

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from fakes.machine import ROOT
 from fakes.scrapes import OPENMETRICS, registry_of, scrape
 from fakes.snapshots import heap, isolate, snapshot, verdict, watched
+from heapwarden.domain.checkup import Checkup, Problem, ProblemCode, Severity
 from heapwarden.domain.exit import ExitReason
 from heapwarden.domain.health import HealthState
 from heapwarden.domain.identity import Name
@@ -26,12 +27,16 @@ GOLDEN = ROOT / "tests" / "golden"
 
 
 def known() -> Snapshot:
-    """A process with worker threads, one whose restart is held, one that has not reported yet, and what is past."""
+    """A process with worker threads, one held and with a problem, one that has not reported yet, and what is past."""
     api, gone = Name("api", "0"), Name('say "bye"', "0")
     held = Held(Trigger(RestartReason.MAX_MEMORY, "RSS is 300 MiB"), "budget", "3 in the last hour")
     return snapshot(
         watched("api", figures=heap(isolate(), isolate(1, used_mib=10), isolate(2, used_mib=20))),
-        replace(watched("api", "1", judged=verdict(HealthState.DEGRADED, text="near"), limit_bytes=None), held=held),
+        replace(
+            watched("api", "1", judged=verdict(HealthState.DEGRADED, text="near"), limit_bytes=None),
+            held=held,
+            checkup=Checkup((Problem(ProblemCode.SEMI_SPACE_SMALL, Severity.WARNING, "text", "remedy"),)),
+        ),
         watched('say "hi"', bare=True),
         ledger=Ledger(
             {(api, RestartReason.HEAP_USAGE, False): 2, (api, RestartReason.MAX_MEMORY, True): 1},

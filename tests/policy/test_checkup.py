@@ -318,10 +318,11 @@ def test_figures_that_have_grown_old() -> None:
 
 
 def test_a_young_process_may_still_be_starting() -> None:
-    """Nothing is said of its reporter for half a minute."""
-    young = case(limit=None)
-    young = replace(young, process=replace(young.process, started_at=WALL - 20))
+    """Nothing is said of its reporter for ten seconds by an agent; without one there is nothing to wait for."""
+    young = case(limit=None, launch=replace(WELL, node_options=""))
+    young = replace(young, process=replace(young.process, started_at=WALL - 9))
     assert found(young) == {}
+    assert set(found(young, standing=ALONE)) == {ABSENT}
 
 
 sizes = st.integers(1, 8_192)

@@ -118,6 +118,17 @@ async def test_a_new_process_is_looked_at_sooner() -> None:
         assert [pid for pid, _ in here.launches.asked] == [4711, 4712]
 
 
+async def test_a_process_is_looked_at_again_once_its_heap_is_known() -> None:
+    """The first figures come a moment after it is found."""
+    async with world() as here:
+        early = one(limit_mib=512)
+        await here.look(replace(early, sample=replace(early.sample, heap=None)))
+        here.clock.advance(1.0)
+        await here.look(one(limit_mib=512))
+        assert here.problems() == [ProblemCode.HEAP_LIMIT_ABOVE_CONTAINER]
+        assert here.launches.asked == [(4711, "/cgroup/a")]
+
+
 async def test_who_is_gone_is_forgotten() -> None:
     """And read anew if its like comes again."""
     async with world() as here:
@@ -178,7 +189,7 @@ async def test_a_fleet_is_looked_at_in_pieces() -> None:
         fleet: Sequence[Watched] = [one(pid=pid, cgroup=f"/cgroup/{pid}") for pid in range(1, 101)]
         await here.look(*fleet)
         assert len(here.watch.checkups) == 100
-        assert here.clock.slept.count(0) == 4
+        assert here.clock.slept.count(0) == 6
 
 
 async def test_the_end_does_not_wait_for_a_look() -> None:

@@ -9,6 +9,7 @@ from fakes.figures import process
 from fakes.restarts import DECIDED_AT, restart
 from fakes.snapshots import MIB, NOW, STARTED_AT, heap, isolate, snapshot, watched
 from fakes.strategies import snapshots
+from heapwarden.domain.checkup import Checkup, HeapFlag, Origin, Problem, ProblemCode, Severity
 from heapwarden.domain.identity import Process, ProcessId, Role
 from heapwarden.domain.restart import RestartReason, Trigger
 from heapwarden.domain.snapshot import Held, Snapshot
@@ -54,6 +55,26 @@ def test_sampled_at_changes_with_new_figures_only() -> None:
     assert (first["sampleAge"], later["sampleAge"]) == (0.5, 3.5)
     newer = watched(figures=heap(isolate(taken_at=NOW)))
     assert full(newer, snapshot(newer), NOW)["sampledAt"] == 90.0
+
+
+def test_problems_of_the_setup_are_shown() -> None:
+    """With the sizes of heaps, and of other options the names alone; before the first look there is no setup."""
+    problem = Problem(ProblemCode.SWAP_IN_USE, Severity.WARNING, "swapped out", "keep it out")
+    flag = HeapFlag("--max-old-space-size", "512", Origin.NODE_OPTIONS)
+    checkup = Checkup((problem,), (flag,), ("--require", flag.option), heap_known=True, limit_from="V8's default")
+    one = replace(watched(figures=heap(reporter_version="0.1.0")), checkup=checkup)
+    shown = full(one, snapshot(one), NOW)
+    assert shown["reporter"] == "0.1.0"
+    assert shown["problems"] == [
+        {"code": "swap_in_use", "severity": "warning", "text": "swapped out", "remedy": "keep it out"}
+    ]
+    assert shown["setup"] == {
+        "heapKnown": True,
+        "heapLimitFrom": "V8's default",
+        "heapOptions": [{"option": "--max-old-space-size", "value": "512", "from": "NODE_OPTIONS"}],
+        "nodeOptions": ["--require", "--max-old-space-size"],
+    }
+    assert (full(watched(), snapshot(), NOW)["problems"], full(watched(), snapshot(), NOW)["setup"]) == ([], None)
 
 
 def test_a_command_line_is_never_shown() -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 from heapwarden.domain.checkup import HeapFlag, Origin
 from heapwarden.domain.naming import is_node_name
@@ -13,6 +14,8 @@ HEAP = "--max-heap-size"
 SEMI_SPACE = "--max-semi-space-size"
 HEAP_OPTIONS = frozenset({OLD_SPACE, PERCENTAGE, HEAP, SEMI_SPACE})
 REPORTER_FILE = "heapwarden.cjs"
+MOST_REMEMBERED = 2_048
+"""What a process was started with never changes, and is looked at again and again."""
 MAX_VALUE_CHARACTERS = 32
 MAX_FLAGS = 32
 MAX_OPTIONS = 64
@@ -26,13 +29,15 @@ def words_of(node_options: str) -> list[str]:
     return [_QUOTED.sub(lambda match: match[1], word) for word in _WORD.findall(node_options)]
 
 
+@lru_cache(MOST_REMEMBERED)
 def option_names(node_options: str) -> tuple[str, ...]:
     """The options in NODE_OPTIONS without their values, which may be secret."""
     names = (word.partition("=")[0][:MAX_NAME_CHARACTERS] for word in words_of(node_options) if word.startswith("-"))
     return tuple(dict.fromkeys(names))[:MAX_OPTIONS]
 
 
-def heap_flags(argv: Sequence[str], node_options: str | None) -> tuple[HeapFlag, ...]:
+@lru_cache(MOST_REMEMBERED)
+def heap_flags(argv: tuple[str, ...], node_options: str | None) -> tuple[HeapFlag, ...]:
     """In the order in which V8 takes them: of two that are the same, the later one holds.
 
     A process that has overwritten its command line (``process.title``) shows none of its own.
@@ -51,7 +56,8 @@ def command_line_known(argv: Sequence[str]) -> bool:
     return bool(argv) and is_node_name(argv[0].rpartition("/")[2])
 
 
-def preloads_reporter(argv: Sequence[str], node_options: str) -> bool:
+@lru_cache(MOST_REMEMBERED)
+def preloads_reporter(argv: tuple[str, ...], node_options: str) -> bool:
     """Whether the reporter's file is among what Node is told to load."""
     own, _ = _divided(argv)
     return any(REPORTER_FILE in word for word in (*words_of(node_options), *own))

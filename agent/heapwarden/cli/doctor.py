@@ -113,13 +113,18 @@ def _asked(url: str | None) -> tuple[str | None, list[Json]]:
 
 
 def _once_it_has_looked(url: str) -> list[Json]:
-    """What the agent knows; one that has just found a process has looked at its set-up a second later."""
+    """What the agent knows; one that has just found a process looks at its set-up within a second or so."""
     patience = time.monotonic() + LOOK_SECONDS
     while True:
         found: list[Json] = look(url)["processes"]
-        if all(one["setup"] is not None for one in found) or time.monotonic() > patience:
+        if all(map(_looked_at, found)) or time.monotonic() > patience:
             return found
         time.sleep(ASK_AGAIN_SECONDS)
+
+
+def _looked_at(entry: Mapping[str, Any]) -> bool:
+    setup = entry["setup"]
+    return setup is not None and (entry["heapLimit"] is None or bool(setup["heapKnown"]))
 
 
 def _same(ours: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -107,6 +107,8 @@ class Checkup:
     """Options that size the heap, in the order in which V8 takes them; None before the first look."""
     options: tuple[str, ...] | None = None
     """Names of all options in NODE_OPTIONS, without their values; None where they can't be read."""
+    heap_known: bool = False
+    """Whether V8's own figures were there to be looked at."""
     limit_from: str | None = None
     """What sets the heap limit: ``--max-old-space-size=512 (NODE_OPTIONS)``, ``V8's default``; None: not known."""
 

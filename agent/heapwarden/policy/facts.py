@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from heapwarden.analysis.flags import HEAP, OLD_SPACE, PERCENTAGE, SEMI_SPACE, command_line_known, heap_flags, in_force
+from heapwarden.analysis.flags import HEAP, OLD_SPACE, PERCENTAGE, SEMI_SPACE, command_line_known, in_force
 from heapwarden.analysis.flags import sets_limit as flag_of_limit
 from heapwarden.analysis.sizing import (
     MIB,
@@ -42,13 +42,19 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """One case, with what follows from it."""
+class Measured:
+    """One case with what it says for itself."""
 
     case: Case
-    standing: Standing
     flags: tuple[HeapFlag, ...]
     footprint: Footprint
+
+
+@dataclass(frozen=True, slots=True)
+class Facts(Measured):
+    """The same among others."""
+
+    standing: Standing
     home: Household | None
     """None without a container limit."""
 
@@ -68,35 +74,41 @@ class Facts:
         return "V8's default" if read else None
 
 
-def flags_of(case: Case) -> tuple[HeapFlag, ...]:
-    """The options that size its heap."""
-    return heap_flags(case.process.argv, case.launch.node_options if case.launch else None)
-
-
-def footprint_of(case: Case, flags: tuple[HeapFlag, ...], standing: Standing) -> Footprint:
-    """From the reporter's figures where there are any, else from the options."""
+def footprint(case: Case, flags: tuple[HeapFlag, ...], machine_bytes: int) -> Footprint:
+    """What it can take: from the reporter's figures where there are any, else from the options."""
     kernel, heap = case.sample.kernel, case.sample.heap
     isolates = heap.isolates if heap is not None else ()
     resident = kernel.rss_bytes + kernel.swap_bytes if kernel is not None else 0
-    of_files = kernel.file_bytes if kernel is not None else 0
-    if isolates:
-        resident = resident or isolates[0].process_rss_bytes or 0
-        rest = resident - sum(one.heap_total_bytes for one in isolates)
-        least, most = max(NON_HEAP_LEAST_BYTES, rest - of_files), max(NON_HEAP_USUAL_BYTES, rest)
-        semi = max((one.heap_limit_bytes - one.effective_limit_bytes) // SEMI_SPACES for one in isolates)
-        return Footprint(tuple(one.effective_limit_bytes for one in isolates), semi, resident, least, most)
-    semi_flag, limit = in_force(flags, SEMI_SPACE), _limit_by_flags(case, flags, standing)
-    semi = semi_flag.number * MIB if semi_flag else USUAL_SEMI_SPACE_BYTES
-    most = max(NON_HEAP_USUAL_BYTES, resident)
-    return Footprint(() if limit is None else (limit,), semi, resident, NON_HEAP_LEAST_BYTES, most)
+    if not isolates:
+        return _by_flags(case, flags, machine_bytes, resident)
+    resident = resident or isolates[0].process_rss_bytes or 0
+    rest = resident - sum(one.heap_total_bytes for one in isolates)
+    return Footprint(
+        effective_limits=tuple(one.effective_limit_bytes for one in isolates),
+        semi_space_bytes=max((one.heap_limit_bytes - one.effective_limit_bytes) // SEMI_SPACES for one in isolates),
+        rss_bytes=resident,
+        non_heap_least_bytes=max(NON_HEAP_LEAST_BYTES, rest - (kernel.file_bytes if kernel is not None else 0)),
+        non_heap_most_bytes=max(NON_HEAP_USUAL_BYTES, rest),
+    )
 
 
-def _limit_by_flags(case: Case, flags: tuple[HeapFlag, ...], standing: Standing) -> int | None:
+def _by_flags(case: Case, flags: tuple[HeapFlag, ...], machine_bytes: int, resident: int) -> Footprint:
+    semi, limit = in_force(flags, SEMI_SPACE), _limit_by_flags(case, flags, machine_bytes)
+    return Footprint(
+        effective_limits=() if limit is None else (limit,),
+        semi_space_bytes=semi.number * MIB if semi is not None else USUAL_SEMI_SPACE_BYTES,
+        rss_bytes=resident,
+        non_heap_least_bytes=NON_HEAP_LEAST_BYTES,
+        non_heap_most_bytes=max(NON_HEAP_USUAL_BYTES, resident),
+    )
+
+
+def _limit_by_flags(case: Case, flags: tuple[HeapFlag, ...], machine_bytes: int) -> int | None:
     flag, container = flag_of_limit(flags), case.sample.container
     if flag is None:
         return None
     if flag.option == PERCENTAGE:
-        whole = (container.limit_bytes if container is not None else None) or standing.machine_bytes
+        whole = (container.limit_bytes if container is not None else None) or machine_bytes
         return whole * min(flag.number, 100) // 100
     return flag.number * MIB if flag.option in (OLD_SPACE, HEAP) else None
 

@@ -7,8 +7,8 @@ from heapwarden.analysis.flags import preloads_reporter
 from heapwarden.domain.checkup import Launch, Problem, ProblemCode, Severity
 from heapwarden.policy.facts import Facts
 
-START_SECONDS = 30.0
-"""So long a process may take from its start to its reporter's first word."""
+START_SECONDS = 10.0
+"""So long a process may take from its start to its reporter's first word to an agent."""
 SILENT_SECONDS = 30.0
 ADVICE = (
     'start it with NODE_OPTIONS="--require /path/heapwarden.cjs" and HEAPWARDEN_SOCKET=/path/agent.sock '
@@ -21,7 +21,7 @@ def found(facts: Facts) -> Iterator[Problem]:
     heap, launch = facts.case.sample.heap, facts.case.launch
     if heap is not None and facts.standing.agent_version is not None:
         yield from _heard(facts, facts.standing.agent_version)
-    elif heap is None and launch is not None and facts.age_seconds >= START_SECONDS:
+    elif heap is None and launch is not None and _late(facts):
         yield from _unheard(facts, launch)
 
 
@@ -40,6 +40,11 @@ def _heard(facts: Facts, agent_version: str) -> Iterator[Problem]:
             f"its reporter is of version {heap.reporter_version or 'unknown'}, the agent of {agent_version}",
             "install the agent's own with `heapwarden reporter install DIR`, then restart the process",
         )
+
+
+def _late(facts: Facts) -> bool:
+    """Without an agent there is no first word to wait for."""
+    return facts.standing.agent_version is None or facts.age_seconds >= START_SECONDS
 
 
 def _unheard(facts: Facts, launch: Launch) -> Iterator[Problem]:

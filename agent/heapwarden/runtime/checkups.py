@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import TypeVar
 
 from heapwarden.domain.checkup import NOT_LOOKED_AT, Checkup, Launch, ProblemCode
 from heapwarden.domain.identity import Process, ProcessId
 from heapwarden.domain.snapshot import Snapshot, Watched
-from heapwarden.policy.checkup import households, look
+from heapwarden.policy.checkup import households, look, measure
 from heapwarden.policy.facts import Case, Standing
 from heapwarden.ports import Clock, Launches, Telemetry
 from heapwarden.runtime.fetch import Fetcher
@@ -17,7 +18,7 @@ log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 5.0
 NEW_SECONDS = 1.0
-"""After the last look, where there is a process that was never looked at."""
+"""After the last look, where there is a process that was never looked at, or not with its heap."""
 DEADLINE_SECONDS = 5.0
 READ_AT_ONCE = 200
 """Launches in one call, so that a fleet's come in several."""
@@ -25,6 +26,7 @@ LOOKED_AT_ONCE = 25
 """Processes between two turns of the event loop: a millisecond or so."""
 
 Read = tuple[Process, Launch]
+T = TypeVar("T")
 
 
 class Checkups:
@@ -55,11 +57,17 @@ class Checkups:
         now = self._clock.monotonic()
         if now < self._began + NEW_SECONDS or (self._task is not None and not self._task.done()):
             return
-        new = any(watched.process.id not in self._watch.checkups for watched in snapshot.processes)
+        new = any(self._new(watched) for watched in snapshot.processes)
         if now < self._began + EVERY_SECONDS and not new:
             return
         self._began = now
         self._task = asyncio.get_running_loop().create_task(self._guarded(snapshot), name="checkups")
+
+    def _new(self, watched: Watched) -> bool:
+        """Whether there is more to be said of it than at the last look."""
+        before = self._watch.checkups.get(watched.process.id)
+        heap = watched.sample.heap
+        return before is None or (not before.heap_known and heap is not None and bool(heap.isolates))
 
     async def stop(self) -> None:
         """End the look that is under way."""
@@ -80,14 +88,18 @@ class Checkups:
         await self._read(snapshot.processes)
         cases = [_case(watched, self._known) for watched in snapshot.processes]
         standing = Standing(self._clock.monotonic(), self._clock.wall(), self._machine_bytes, self._version)
-        homes = households(cases, standing)
-        found: dict[ProcessId, Checkup] = {}
-        for place, case in enumerate(cases):
-            found[case.process.id] = look(case, homes, standing)
-            if place % LOOKED_AT_ONCE == LOOKED_AT_ONCE - 1:
-                await self._clock.sleep(0)
+        measured = [measure(case, standing) async for case in self._in_turns(cases)]
+        homes = households(measured)
+        found = {one.case.process.id: look(one, homes, standing) async for one in self._in_turns(measured)}
         self._tell(snapshot.processes, found)
         self._watch.checkups = found
+
+    async def _in_turns(self, many: Sequence[T]) -> AsyncIterator[T]:
+        """Each, with turns of the event loop in between."""
+        for place, one in enumerate(many):
+            if place and place % LOOKED_AT_ONCE == 0:
+                await self._clock.sleep(0)
+            yield one
 
     async def _read(self, processes: Sequence[Watched]) -> None:
         """How those were started of whom it is not known yet; a reporter that is silent may get its socket later."""

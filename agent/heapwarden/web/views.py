@@ -137,6 +137,7 @@ def _checkup(found: Checkup) -> Json:
         "setup": None
         if flags is None
         else {
+            "heapKnown": found.heap_known,
             "heapLimitFrom": found.limit_from,
             "heapOptions": [{"option": one.option, "value": one.value, "from": one.origin} for one in flags],
             "nodeOptions": None if found.options is None else list(found.options),

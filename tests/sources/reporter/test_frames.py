@@ -52,6 +52,15 @@ def _with(frame: dict[str, Any], path: str, value: object) -> dict[str, Any]:
     return copy
 
 
+def test_the_reporters_version() -> None:
+    """One of the first days may not tell it; anything but a version breaks the protocol, for it is shown."""
+    assert _hello().reporter_version == "0.1.0"
+    assert decode_hello({key: value for key, value in HELLO.items() if key != "reporter"}).reporter_version is None
+    for wrong in (7, "0.1 0", "", "x" * 65):
+        with pytest.raises(FrameRefusedError, match="reporter"):
+            decode_hello({**HELLO, "reporter": wrong})
+
+
 def test_a_sample_becomes_figures() -> None:
     """Each key lands in its field, milliseconds as seconds, and the effective limit is without the semi-spaces."""
     isolate = decode_sample(SAMPLE, _hello(), taken_at=7.0)
