@@ -12,6 +12,7 @@ from fakes.panels import Board, annotations, boards, panels, queries
 from fakes.promql import Selector, selectors
 from heapwarden.domain.health import HealthState
 from mixin import vocabulary
+from mixin.rules.links import CHOICES
 
 BOARDS = boards()
 FLEET, PROCESS, AGENT = "heapwarden-fleet", "heapwarden-process", "heapwarden-agent"
@@ -185,6 +186,12 @@ def test_links_lead_to_dashboards_that_there_are(board: Board) -> None:
     links = {link["url"].removeprefix("/d/"): link for link in board["links"]}
     assert links.keys() == BOARDS.keys() - {board["uid"]}
     assert all(link["includeVars"] and link["keepTime"] for link in links.values())
+
+
+@pytest.mark.parametrize("uid", CHOICES)
+def test_alerts_lead_to_dashboards_that_take_their_labels(uid: str) -> None:
+    """What an alert's link chooses is a variable there."""
+    assert {*CHOICES[uid]} <= {one["name"] for one in BOARDS[uid]["templating"]["list"]}
 
 
 @pytest.mark.parametrize(
