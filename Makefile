@@ -55,7 +55,7 @@ lock: .cache/dev ## Resolve the dependencies anew into requirements/
 	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options --all-build-deps pyproject.toml"
 	$$compile --extra top --extra dev --output-file requirements/dev.lock
 	$$compile --extra top --constraint requirements/dev.lock --output-file requirements/run.lock
-	$${compile/--all-build-deps /} --extra top --constraint requirements/dev.lock --output-file requirements/image.lock
+	$${compile/--all-build-deps /} --extra top --extra kubernetes --constraint requirements/dev.lock --output-file requirements/image.lock
 
 clean: ## Remove everything that was installed or made here
 	rm -rf .venv .cache tests/nodes/node_modules dashboards/live/node_modules agent/heapwarden/web/live .mypy_cache .ruff_cache .pytest_cache .hypothesis
