@@ -259,4 +259,22 @@ def test_processes_without_an_answer_are_listed_with_their_age(tmp_path: Path) -
     (table,) = query("heapwarden-agent", "Processes without an answer")
     (blind,) = query("heapwarden-agent", "Without V8 figures")
     listed = [(f"sum({table})", 10, [1200.0]), (f"count({table})", 10, [2.0])]
-    check(tmp_path, given, [*listed, (blind, 10, [1.0])])
+    (sources,) = query("heapwarden-agent", "Sources that do not answer")
+    check(tmp_path, given, [*listed, (blind, 10, [1.0]), (f"sum({sources})", 10, [2.0])])
+
+
+def test_the_unhealthy_share_is_one_of_process_minutes(tmp_path: Path) -> None:
+    """One of four judged processes, whatever the size of its workload; those unknown are not judged."""
+    counts = {
+        ("api", "unhealthy"): 1,
+        ("api", "healthy"): 0,
+        ("web", "healthy"): 3,
+        ("web", "unhealthy"): 0,
+        ("web", "unknown"): 5,
+    }
+    given = [
+        series("workload_state:heapwarden_processes:count", f"{count}+0x80", {"workload": workload, "state": state})
+        for (workload, state), count in counts.items()
+    ]
+    shares = query("heapwarden-fleet", "Unhealthy share of process minutes", "A", "B")
+    check(tmp_path, given, [(share, 70, [0.25]) for share in shares])

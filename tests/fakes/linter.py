@@ -57,13 +57,14 @@ _BIRTHS = (
     "a series that is born with its first event shows rate and increase nothing; what is used here counts births, "
     "restarts of the count and whole numbers, and test_board_queries holds it"
 )
+_EVENTS_OF_AGENTS = ("Errors of sources", "Frames refused", "Settings read again", "Errors of the journal")
 EXCLUSIONS = (
     *(
         Exclusion(rule, "heapwarden-fleet", (), _OF_WORKLOADS)
         for rule in ("template-job-rule", "template-instance-rule", "target-job-rule", "target-instance-rule")
     ),
     Exclusion("target-counter-agg-rule", "heapwarden-process", ("Restarts", "Out of memory", "Exits"), _BIRTHS),
-    Exclusion("target-counter-agg-rule", "heapwarden-agent", ("Settings read again", "Errors of the journal"), _BIRTHS),
+    Exclusion("target-counter-agg-rule", "heapwarden-agent", _EVENTS_OF_AGENTS, _BIRTHS),
     Exclusion(
         "target-counter-agg-rule",
         "heapwarden-process",

@@ -58,12 +58,13 @@ def _processes() -> Panel:
 
 
 def _blind() -> Panel:
-    blind = f"{without_figures()} or {of_agent('heapwarden_sample_age_seconds')} > 120"
+    old, lost = of_agent("heapwarden_sample_age_seconds"), of_agent("heapwarden_up", source="reporter")
+    blind = f"{without_figures()} or {old} > 120 or ignoring (source) {lost} == 0"
     return number(
         "Without V8 figures",
         about(
-            "Processes that have no reporter, or whose figures are older than two minutes: resident memory is known, "
-            "the heap is not.",
+            "Processes that have no reporter, have lost it, or whose figures are older than two minutes: resident "
+            "memory is known, the heap is not.",
             normal="0.",
             act="see What is not seen below. Apps that were started before Heapwarden have no reporter until they are "
             "restarted.",

@@ -18,18 +18,18 @@ def sight() -> tuple[Panel, ...]:
             "read them; see its user and its capabilities.",
         ),
         "none",
-        over(f"count by (source) ({of_agent('heapwarden_up')} == 0)", "{{source}}"),
+        over(f"count by (source) ({_silent()})", "{{source}}"),
     )
     errors = lines(
         "Errors of sources",
         about(
-            "Failures and missed deadlines of sources per second, by reason.",
+            "Failures and missed deadlines of sources, by reason, in each step of the graph.",
             normal="none, or single ones when a process ends.",
             act="steady ones: the reason names what is refused. A deadline that is missed means a busy machine.",
         ),
-        "ops",
+        "none",
         over(
-            f"sum by (source, reason) (rate({of_agent('heapwarden_agent_source_errors_total')}{RATE}))",
+            f"sum by (source, reason) ({events(of_agent('heapwarden_agent_source_errors_total'))})",
             "{{source}}: {{reason}}",
         ),
     )
@@ -37,24 +37,27 @@ def sight() -> tuple[Panel, ...]:
     frames = lines(
         "Frames refused",
         about(
-            "Reports from apps per second that an agent did not take, by reason.",
+            "Reports from apps that an agent did not take, by reason, in each step of the graph.",
             normal="none.",
             act="an app with a reporter of another version, or something else that writes to the agent's socket.",
         ),
-        "ops",
-        over(
-            f"sum by (result) (rate({refused}{RATE}))",
-            "{{result}}",
-        ),
+        "none",
+        over(f"sum by (result) ({events(refused)})", "{{result}}"),
     )
-    return quiet(blind), quiet(errors), quiet(frames), _list_of_blind()
+    return quiet(blind), quiet(bars(errors)), quiet(bars(frames)), _list_of_blind()
+
+
+_PROCESS = "cluster, namespace, pod, instance, process, worker"
+
+
+def _silent() -> str:
+    """0 for each process and source that does not answer. A reporter that never did so has no ``heapwarden_up``."""
+    unreported = f'label_replace({without_figures()}, "source", "reporter", "", "")'
+    return f"max by ({_PROCESS}, source) (0 * ({of_agent('heapwarden_up')} == 0) or 0 * {unreported})"
 
 
 def _list_of_blind() -> Panel:
-    process = "cluster, namespace, pod, instance, process, worker"
-    age = f"max by ({process}) (time() - {of_agent('heapwarden_process_start_time_seconds')})"
-    unreported = f'label_replace({without_figures()}, "source", "reporter", "", "")'
-    silent = f"max by ({process}, source) (0 * ({of_agent('heapwarden_up')} == 0) or 0 * {unreported})"
+    age = f"max by ({_PROCESS}) (time() - {of_agent('heapwarden_process_start_time_seconds')})"
     table = listing(
         "Processes without an answer",
         about(
@@ -62,7 +65,7 @@ def _list_of_blind() -> Panel:
             normal="empty, or processes that started just now.",
             act="click a process to see since when.",
         ),
-        rows(f"topk(100, {age} + on ({process}) group_right () {silent})"),
+        rows(f"topk(100, {age} + on ({_PROCESS}) group_right () {_silent()})"),
         sort="Age",
         span=12,
     ).height(8)

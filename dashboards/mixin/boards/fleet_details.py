@@ -1,6 +1,6 @@
 """The collapsed rows of Fleet."""
 
-from mixin.boards.asking import buckets, by_process, count_recorded, of_fleet, over, rows
+from mixin.boards.asking import FLEET, buckets, by_process, count_recorded, of_fleet, over, rows, selector
 from mixin.boards.fleet_glance import FIRING, OOM
 from mixin.boards.panels import Panel, about, as_line, bars, colored, lines, option, quiet, spread, stacked, with_marks
 from mixin.boards.style import BLUE, ORANGE, REASON_COLORS, RESTART_COLORS, SKY, VERMILION
@@ -12,12 +12,10 @@ from mixin.vocabulary import (
     LIMIT_ETA,
     LIMIT_UNUSED,
     PRESSURE,
-    PROCESSES,
+    PROCESSES_BY_STATE,
     RESTARTS,
     RSS,
     UNHEALTHY_1H,
-    UNHEALTHY_5M,
-    WORKLOAD,
 )
 
 
@@ -200,11 +198,11 @@ def gc() -> tuple[Panel, ...]:
     return pauses, with_links(without_time(table))
 
 
-def _of_all(share: str) -> str:
-    """The share over all workloads, each by the number of its processes."""
-    on = f"on ({', '.join(WORKLOAD)})"
-    shares, processes = of_fleet(share), of_fleet(PROCESSES)
-    return f"sum({shares} * {on} {processes}) / sum({processes} and {on} {shares})"
+def _share(window: str) -> str:
+    """Of all judged minutes of all processes in the window, those that were unhealthy."""
+    unhealthy = of_fleet(PROCESSES_BY_STATE, state="unhealthy")
+    judged = selector(PROCESSES_BY_STATE, 'state!~"unknown|starting"', FLEET)
+    return f"sum(sum_over_time({unhealthy}[{window}])) / (sum(sum_over_time({judged}[{window}])) > 0)"
 
 
 def slo() -> tuple[Panel, ...]:
@@ -219,8 +217,8 @@ def slo() -> tuple[Panel, ...]:
             "in Health, and for the workload in the table beside.",
         ),
         "percentunit",
-        over(_of_all(UNHEALTHY_5M), "5 minutes"),
-        over(_of_all(UNHEALTHY_1H), "1 hour"),
+        over(_share("5m"), "5 minutes"),
+        over(_share("1h"), "1 hour"),
         over(f"max({of_fleet(UNHEALTHY_1H)})", "1 hour, worst workload"),
     )
     colored(burn, {"5 minutes": SKY, "1 hour": BLUE})
