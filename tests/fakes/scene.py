@@ -106,7 +106,7 @@ class Agents:
         return self._stack.enter_context(agent(folder, RULES, "--command", f"{self._mark(name)}$"))
 
     def _mark(self, name: str) -> str:
-        return f"{name}-{self._folder.name}"
+        return f"{name}-{os.getpid()}-{self._folder.name}"
 
     def demo(self, name: str, process: str, *options: str, major: int = 24, limited_to: Path | None = None) -> str:
         """A demo app that reports to the agent of this name, in a cgroup or in the test's; its address."""
@@ -170,19 +170,19 @@ def _play(agents: Agents, server: Prometheus, limit: Path | None) -> float:
     agents.bare("host")
     report = agents.demo("batch", "report", "--max-old-space-size=32")
     shelf = agents.shelf("api")
-    wait_for(lambda: _seen(server, 'count_over_time(heapwarden_up{source="reporter"}[1h]) > 5') == REPORTING, 60)
+    _until(server, 'count_over_time(heapwarden_up{source="reporter"}[1h]) > 5', REPORTING)
     agents.of["gone"].program.signal(signal.SIGKILL)
     agents.misled("host")
     restarting = time.time()
     get(f"{report}/leak?mib=200")
     get(f"{shelf}/leak?mib=200")
-    wait_for(lambda: _seen(server, 'heapwarden_restarts_total{process="shelf"} == 1') == 1, 60)
-    wait_for(lambda: _seen(server, "heapwarden_exits_total == 1") == 2, 60)
-    wait_for(lambda: _seen(server, 'heapwarden_health_state{process="shelf"} == 2') == 1, 60)
-    wait_for(lambda: _seen(server, 'heapwarden_health_state{process="importer"} == 4') == 1, 60)
-    wait_for(lambda: _seen(server, "up == 0") == 1, 60)
-    wait_for(lambda: _seen(server, 'heapwarden_agent_config_reloads_total{result="failed"} == 1') == 1, 60)
-    wait_for(lambda: _older(server, importer), 60, every=1)
+    _until(server, 'heapwarden_restarts_total{process="shelf"} == 1', 1)
+    _until(server, "heapwarden_exits_total == 1", 2)
+    _until(server, 'heapwarden_health_state{process="shelf"} == 2', 1)
+    _until(server, 'heapwarden_health_state{process="importer"} == 4', 1)
+    _until(server, "up == 0", 1)
+    _until(server, 'heapwarden_agent_config_reloads_total{result="failed"} == 1', 1)
+    wait_for(lambda: _older(server, importer), 90, every=1)
     return restarting
 
 
@@ -195,14 +195,16 @@ def _ask(url: str, *what: str) -> None:
 def _older(server: Prometheus, importer: str) -> bool:
     """Whether it is old enough for a forecast; each look makes its container's memory grow."""
     _ask(importer, "buffers?mib=1")
-    return (
-        _seen(server, f'time() - heapwarden_process_start_time_seconds{{process="importer"}} > {OLD_ENOUGH_SECONDS}')
-        == 1
-    )
+    old = f'time() - heapwarden_process_start_time_seconds{{process="importer"}} > {OLD_ENOUGH_SECONDS}'
+    return len(server.query(old)) == 1
 
 
-def _seen(server: Prometheus, expression: str) -> int:
-    return len(server.query(expression))
+def _until(server: Prometheus, expression: str, series: int) -> None:
+    """Wait for so many series."""
+    try:
+        wait_for(lambda: len(server.query(expression)) == series, 90)
+    except AssertionError as late:
+        raise AssertionError(f"not {series} series of {expression}: {server.query(expression)}") from late
 
 
 def _settled(server: Prometheus, since: float) -> float:
@@ -218,4 +220,4 @@ def _settled(server: Prometheus, since: float) -> float:
         steady = server.query("count(min_over_time(up[5s]) == 1)", now) == [({}, 3.0)]
         return now if late and steady else None
 
-    return wait_for(settled, 60) or 0.0
+    return wait_for(settled, 90) or 0.0
