@@ -93,7 +93,8 @@ class Cluster:
         """A pod that runs; gives it, with its new uid. One of the same name is replaced."""
         with self.lock:
             metadata = {"name": name, "namespace": namespace, "uid": str(uuid.uuid4()), **spec.pop("metadata", {})}
-            pod: Json = {"metadata": metadata, "spec": {"nodeName": node, **spec}, "status": {"phase": "Running"}}
+            spec = {"nodeName": node, "containers": [{"name": "app"}], **spec}
+            pod: Json = {"metadata": metadata, "spec": spec, "status": {"phase": "Running"}}
             known = (namespace, name) in self.pods
             self.pods[namespace, name] = pod
             self._changed("MODIFIED" if known else "ADDED", pod)
