@@ -49,6 +49,7 @@ export class Charts implements Gestures {
     this.now = now;
     const known = history !== null && history.length > 0;
     show(byId("past"), known);
+    show(byId("no-past"), history !== null && !known);
     if (!known) return;
     const range = this.zoom ?? lastly(this.seconds, history, now);
     const marks = within(marksOf(journal.entries, slot), range);

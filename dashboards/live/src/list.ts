@@ -1,7 +1,7 @@
 // The table of processes, worst first. Rows are kept and changed in place: five hundred of them change each second.
 
 import { Badge } from "./badge";
-import { asState, type Listed, type Overview, type Slot } from "./contract";
+import { asState, type Known, type Listed, type Overview, type Slot } from "./contract";
 import { byId, make, set, show, write } from "./dom";
 import { age, bytes, count, ratio, UNKNOWN, words } from "./format";
 import { level } from "./pressure";
@@ -134,9 +134,9 @@ class Row {
   private readonly bar = make("span", { class: "bar", "aria-hidden": "true" });
   private readonly pressure = make("span");
   private readonly nearer = make("span", { class: "quiet" });
-  private readonly heap = make("td", { role: "cell", "data-label": "Heap", class: "figure" });
+  private readonly heap = new Used("Heap");
   private readonly rss = make("td", { role: "cell", "data-label": "RSS", class: "figure rss" });
-  private readonly container = make("td", { role: "cell", "data-label": "Container", class: "figure" });
+  private readonly container = new Used("Container");
   private readonly age = make("td", { role: "cell", "data-label": "Up", class: "figure up" });
 
   constructor(href: string) {
@@ -150,9 +150,9 @@ class Row {
       make("th", { role: "rowheader", scope: "row", class: "name" }, this.name, this.worker),
       cell("why", this.restart, this.reason),
       cell("pressure", this.bar, this.pressure, this.nearer),
-      this.heap,
+      this.heap.element,
       this.rss,
-      this.container,
+      this.container.element,
       this.age,
     );
   }
@@ -175,10 +175,26 @@ class Row {
     set(this.bar, "data-level", level(pressure));
     write(this.pressure, ratio(pressure));
     write(this.nearer, process.nearer ? ` of ${process.nearer}` : "");
-    write(this.heap, pair(process.heapUsed, process.heapLimit));
+    this.heap.write(process.heapUsed, process.heapLimit);
     write(this.rss, bytes(process.rss));
-    write(this.container, pair(process.containerMemory, process.containerLimit));
+    this.container.write(process.containerMemory, process.containerLimit);
     write(this.age, process.startedAt === null ? UNKNOWN : age(at - process.startedAt));
+  }
+}
+
+/** A cell with bytes, and below them those that they may be at most. */
+class Used {
+  readonly element: HTMLElement;
+  private readonly used = make("span");
+  private readonly limit = make("span", { class: "quiet" });
+
+  constructor(label: string) {
+    this.element = make("td", { role: "cell", "data-label": label, class: "figure" }, this.used, " ", this.limit);
+  }
+
+  write(used: Known, limit: Known): void {
+    write(this.used, bytes(used));
+    write(this.limit, used === null || limit === null ? "" : `of ${bytes(limit)}`);
   }
 }
 

@@ -58,6 +58,7 @@ class Page implements Listener {
   }
 
   overview(event: Overview): void {
+    if (this.overviewed && this.overviewed.version !== event.version) location.reload(); // another agent's page is another
     this.ahead = event.at - Date.now() / 1000;
     this.announcer.take(event.processes, this.target);
     this.overviewed = event;
