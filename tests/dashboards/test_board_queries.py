@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
+from fakes.machine import ROOT
 from fakes.panels import View, asked, boards, panels, queries
 from mixin.boards.asking import count_in_range, events
 
 BOARDS = boards()
+RECORDING = ROOT / "dashboards" / "prometheus" / "heapwarden-recording.rules.yaml"
 HOST = {"job": "heapwarden", "instance": "10.0.0.1:9797", "process": "api", "worker": "0"}
 POD = {**HOST, "cluster": "c", "namespace": "shop", "pod": "api-1", "workload": "api"}
 MIB = 1024 * 1024
@@ -24,7 +26,7 @@ def series(metric: str, values: str, labels: Mapping[str, str]) -> dict[str, str
 
 
 def check(folder: Path, given: list[dict[str, str]], expected: list[tuple[str, int, list[float]]]) -> None:
-    """Each expression, at its minute, has one sample without labels for each of these values."""
+    """Each expression, at its minute, has one sample without labels for each of these values; rules are evaluated."""
     tests = [
         {
             "expr": expression,
@@ -34,7 +36,8 @@ def check(folder: Path, given: list[dict[str, str]], expected: list[tuple[str, i
         for expression, minute, values in expected
     ]
     file = folder / "tests.yaml"
-    file.write_text(yaml.safe_dump({"tests": [{"interval": "1m", "input_series": given, "promql_expr_test": tests}]}))
+    group = {"interval": "1m", "input_series": given, "promql_expr_test": tests}
+    file.write_text(yaml.safe_dump({"rule_files": [str(RECORDING)], "tests": [group]}))
     run = subprocess.run(
         ["promtool", "test", "rules", file], capture_output=True, text=True, timeout=60, check=False, cwd=folder
     )

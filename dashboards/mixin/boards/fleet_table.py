@@ -4,7 +4,14 @@ from mixin.boards.asking import by_process, rows
 from mixin.boards.panels import Panel, about, option
 from mixin.boards.style import BLUE, GREY, ORANGE, STATE_TEXTS, texts
 from mixin.boards.tables import bar, listing, merged, with_links
-from mixin.vocabulary import IDENTITY
+from mixin.vocabulary import (
+    CLOSEST_AGE,
+    CLOSEST_CONTAINER,
+    CLOSEST_HEAP,
+    CLOSEST_PRESSURE,
+    CLOSEST_STATE,
+    IDENTITY,
+)
 
 MOST = 50
 _BY = ", ".join(IDENTITY)
@@ -17,7 +24,8 @@ def closest() -> Panel:
     panel = listing(
         "Closest to their limit",
         about(
-            "The fifty processes with the highest pressure now, what it is made of, and which limit is the nearer one.",
+            "The fifty processes with the highest pressure, at most ten of each workload, as of the last minute: what "
+            "it is made of, and which limit is the nearer one.",
             normal="nothing above 80 %.",
             act="click a process. Where the heap is nearer, look at its live set; where the container is nearer while "
             "the heap is not, look at buffers, native memory and at other processes of the same container.",
@@ -47,25 +55,20 @@ _TEXT_IN_COLOR = [option("custom.cellOptions", {"type": "color-text"})]
 
 def _columns() -> tuple[str, ...]:
     """One query a column, in the order of :data:`_COLUMNS`."""
-    pressure = by_process("heapwarden_pressure_ratio")
-    heap = (
-        f"{by_process('heapwarden_heap_used_bytes', thread='main')}"
-        f" / {by_process('heapwarden_heap_effective_limit_bytes', thread='main')}"
-    )
-    container = f"{by_process('heapwarden_container_memory_bytes')} / {by_process('heapwarden_container_limit_bytes')}"
-    worst = f"topk({MOST}, {pressure})"
+    worst = f"topk({MOST}, {by_process(CLOSEST_PRESSURE)})"
+    heap, container = by_process(CLOSEST_HEAP), by_process(CLOSEST_CONTAINER)
     return (
         worst,
         _beside(heap, worst),
         _beside(container, worst),
         _nearer(heap, container, worst),
-        _beside(by_process("heapwarden_health_state"), worst),
-        _beside(f"time() - {by_process('heapwarden_process_start_time_seconds')}", worst),
+        _beside(by_process(CLOSEST_STATE), worst),
+        _beside(by_process(CLOSEST_AGE), worst),
     )
 
 
 def _beside(expr: str, worst: str) -> str:
-    return f"({expr}) and on ({_BY}) {worst}"
+    return f"{expr} and on ({_BY}) {worst}"
 
 
 def _nearer(heap: str, container: str, worst: str) -> str:

@@ -1,5 +1,6 @@
 """What is recorded so that panels over a whole fleet and alerts need not read every process's series."""
 
+from mixin.rules.closest import CLOSEST
 from mixin.rules.events import EVENTS
 from mixin.rules.forecast import FORECAST
 from mixin.rules.promql import aggregate, labels, named, per_workload
@@ -101,4 +102,5 @@ GROUPS: tuple[RecordingGroup, ...] = (
         ),
     ),
     RecordingGroup("heapwarden-events", "1m", EVENTS),
+    RecordingGroup("heapwarden-closest", "1m", CLOSEST),
 )
