@@ -82,6 +82,11 @@ def test_a_page_sees_a_restart_and_loses_nothing(tmp_path: Path) -> None:
                 (same,) = (row for row in rows if row["time"] == pytest.approx(known["time"], abs=0.002))
                 assert same["heapUsed"] == pytest.approx(known["heapUsed"])
             assert ("restart", "done") in {(one["kind"], one["what"]) for one in again.next("entries")["entries"]}
+            (tmp_path / "heapwarden.yaml").write_text(f"{CONFIG}history_memory: off\n")
+            watcher.program.signal(signal.SIGHUP)
+            watcher.program.line("settings reloaded")
+            with looking(watcher) as third:
+                assert rows_of(third.next("history")) == []
             watcher.program.signal(signal.SIGTERM)
             assert again.ended()
             assert watcher.program.wait() == 0

@@ -35,6 +35,7 @@ def built(folder: Path) -> Path:
     (folder / "app-ab12cd34ef.js").write_text(SCRIPT)
     (folder / "mark.svg").write_text("<svg/>")
     (folder / "notes.exe").write_text("")
+    (folder / ".left.js").write_text("")
     return folder
 
 
@@ -108,6 +109,7 @@ def test_a_file_that_has_not_changed_is_not_sent_again(client: Client, built: Pa
     [
         pytest.param("/live/nope.js", id="no such file"),
         pytest.param("/live/notes.exe", id="no such kind"),
+        pytest.param("/live/.left.js", id="what a build has left over"),
         pytest.param("/live/index.html", id="the page itself, whose links are relative to /"),
         pytest.param("/live/..%2Fsecret.txt", id="outside"),
         pytest.param("/live/%2e%2e/secret.txt", id="outside, in other words"),

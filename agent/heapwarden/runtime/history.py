@@ -78,10 +78,6 @@ class History:
         self._left = list(snapshot.processes)
         self._go_on()
 
-    def known(self, name: Name) -> bool:
-        """Whether there is any history of this slot."""
-        return name in self._slots
-
     def rows(self, name: Name, wall_offset: float) -> tuple[bytes, float]:
         """All rows, packed, oldest first: one a minute, then every sample; and when the newest was taken.
 
