@@ -1,7 +1,7 @@
 """What Fleet's queries would be without recording rules, by panel and letter.
 
-Written as one would write them by hand over the series that are scraped. What is not named here asks for these in any
-case, or for alerts.
+Written as one would write them by hand over the series that are scraped. What is not named here asks for alerts, or for
+more than one would ask of these.
 """
 
 WORKLOAD = "cluster, namespace, workload"
@@ -13,6 +13,13 @@ MADE = 'heapwarden_restarts_total{dry_run="false"}'
 LIVE, LIMIT = "heapwarden_heap_live_bytes", "heapwarden_heap_effective_limit_bytes"
 GC_SECONDS = "heapwarden_gc_duration_seconds_sum"
 PROCESS = f"{WORKLOAD}, pod, process, worker"
+WORST = "topk(50, heapwarden_pressure_ratio)"
+HEAP = f'heapwarden_heap_used_bytes{{thread="main"}} / {LIMIT}{{thread="main"}}'
+CONTAINER = "heapwarden_container_memory_bytes / heapwarden_container_limit_bytes"
+
+
+def _beside(figure: str) -> str:
+    return f"{figure} and on ({PROCESS}) {WORST}"
 
 
 def _most(counter: str) -> str:
@@ -27,6 +34,12 @@ RAW: dict[tuple[str, str], str] = {
     ("Restarts", "A"): f"sum(increase({MADE}[$__range]))",
     ("Health", "A"): 'count by (state) (count_values by (pod) ("state", heapwarden_health_state))',
     ("Worst workloads by pressure", "A"): f"{PRESSURE} and topk(10, {PRESSURE.replace('ratio', 'ratio @ end()')})",
+    ("Closest to their limit", "A"): WORST,
+    ("Closest to their limit", "B"): _beside(HEAP),
+    ("Closest to their limit", "C"): _beside(CONTAINER),
+    ("Closest to their limit", "D"): f"{HEAP} > bool ignoring (thread) {CONTAINER} and on ({PROCESS}) {WORST}",
+    ("Closest to their limit", "E"): _beside("heapwarden_health_state"),
+    ("Closest to their limit", "F"): _beside("time() - heapwarden_process_start_time_seconds"),
     ("Time to the limit", "A"): f"bottomk(20, ({LIMIT} - {LIVE}) / (deriv({LIVE}[30m]) > 0))",
     ("Pressure across workloads", "A"): f"quantile(0.5, {PRESSURE})",
     ("Pressure across workloads", "B"): f"quantile(0.9, {PRESSURE})",
