@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from mixin import boards
-from mixin.provisioning import configmaps, grafana
+from mixin.provisioning import configmaps, grafana, kustomize
 from mixin.rules import grafana as grafana_alerting
 from mixin.rules import operator, prometheus
 
@@ -35,6 +35,7 @@ def files() -> dict[str, str]:
                 raise ValueError(f"{path} is made twice")
             made[path] = text
     made.update(configmaps.files(made))
+    made.update(kustomize.files(made))
     return made
 
 
