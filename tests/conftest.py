@@ -12,6 +12,10 @@ settings.register_profile("unhurried", deadline=None)  # a loaded machine is no 
 settings.load_profile("unhurried")
 
 
+collect_ignore = ["container"]
+"""Run by `make test-container` alone, which names the folder."""
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     """Async tests run on asyncio, as the agent does."""
