@@ -76,21 +76,23 @@ def _known(entry: Mapping[str, Any] | None) -> bool:
 
 def test_the_advice_puts_real_nodes_right(watcher: AgentHandle) -> None:
     """Majors in containers of their own, with a limit far too high or too low; then with what was advised."""
-    wrong = {f"{major}{'>' if high else '<'}": high for major in (18, 22, 24, 26) for high in (True, False)}
+    high = {f"{major}>": (major, "--max-old-space-size=4096") for major in (18, 22, 24, 26)}
+    low = {f"{major}<": (major, "--max-old-space-size=100") for major in (18, 22, 24, 26)}
+    wrong = high | low | {"26%": (26, "--max-old-space-size-percentage=99"), "18": (18,)}
     with ExitStack() as containers:
         cgroups = {key: containers.enter_context(limited(400 * MIB)) for key in wrong}
         with ExitStack() as stack:
             commands = {
-                key: inside(cgroups[key], node(int(key[:2])), f"--max-old-space-size={4096 if high else 100}", QUIET)
-                for key, high in wrong.items()
+                key: inside(cgroups[key], node(major), *options, QUIET) for key, (major, *options) in wrong.items()
             }
             before = by_agent(watcher, commands, stack)
             for key, process in before.items():
-                assert codes(process) == [ABOVE if wrong[key] else BELOW], key
-                assert process["heapLimitFrom"].endswith("(the command line)")
+                assert codes(process) == [BELOW if key in low else ABOVE], key
+                origin = "V8's default" if key == "18" else f"{wrong[key][1]} (the command line)"
+                assert process["heapLimitFrom"] == origin
         with ExitStack() as stack:
             commands = {
-                key: inside(cgroups[key], node(int(key[:2])), *advised(process), QUIET)
+                key: inside(cgroups[key], node(wrong[key][0]), *advised(process), QUIET)
                 for key, process in before.items()
             }
             after = by_agent(watcher, commands, stack)

@@ -244,7 +244,7 @@ def test_swap(swap: float, rss: float, expected: bool) -> None:
 
 def test_permissions_that_are_missing() -> None:
     """Each names the line that gives it, with the app's own ids."""
-    launch = Launch(uid=1000, gid=1001, node_options=None, root_readable=False, may_signal=False)
+    launch = Launch(uid=1000, gid=1001, node_options=None, cgroup_hidden=True, may_signal=False)
     problems = found(case(limit=None, launch=launch))
     wanted = {ProblemCode.ENVIRON_UNREADABLE, ProblemCode.CONTAINER_UNREADABLE, ProblemCode.SIGNAL_NOT_PERMITTED}
     assert wanted <= set(problems)
@@ -256,10 +256,9 @@ def test_permissions_that_are_missing() -> None:
 
 
 def test_permissions_that_nobody_needs() -> None:
-    """A cgroup seen through own mounts, a reporter that can raise the signal itself, a process in the root cgroup."""
-    launch = replace(WELL, root_readable=False, may_signal=False)
+    """A cgroup that another process has shown the way to, a reporter that can raise the signal itself."""
+    launch = replace(WELL, cgroup_hidden=True, may_signal=False)
     assert found(case(heap(isolate(800)), launch=launch)) == {}
-    assert found(case(heap(isolate(800)), limit=None, launch=replace(launch, in_cgroup=False))) == {}
 
 
 def test_a_process_in_a_pid_namespace_of_its_own() -> None:

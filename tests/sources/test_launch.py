@@ -15,6 +15,7 @@ from fakes.conditions import wait_for
 from fakes.planting import plant_text, stat_line
 from heapwarden.domain.checkup import Launch, SocketTrouble
 from heapwarden.domain.identity import Process, ProcessId
+from heapwarden.sources import launch as launch_module
 from heapwarden.sources.discovery import ProcfsDiscovery
 from heapwarden.sources.launch import ProcLaunches
 from heapwarden.sources.socket_place import trouble
@@ -84,11 +85,25 @@ def test_another_life_of_the_pid_is_not_taken_for_it(tmp_path: Path) -> None:
     assert launches.read(process(101)) is None
 
 
-def test_the_root_cgroup_is_no_container(tmp_path: Path) -> None:
-    """There is nothing that could not be seen."""
-    launch = ProcLaunches(planted(tmp_path, cgroup="/")).read(process(100))
+@pytest.mark.parametrize(
+    ("cgroup", "mounted", "hidden"),
+    [
+        pytest.param("/app", "/other", True, id="another container's"),
+        pytest.param("/app", "/", False, id="by own mounts"),
+        pytest.param("/", "/other", False, id="the root cgroup is no container"),
+    ],
+)
+def test_a_cgroup_that_can_not_be_seen(tmp_path: Path, cgroup: str, mounted: str, hidden: bool) -> None:
+    """Without a look through the process's own root, which needs its user and its group."""
+    (tmp_path / "proc").mkdir()
+    planted(tmp_path / "proc", cgroup=cgroup)
+    mount = f"30 20 {{device}} {mounted} /cgroup rw - cgroup cgroup rw,memory"
+    plant_text(f"=== proc/self/mountinfo\n{mount}\n=== cgroup/app/memory.limit_in_bytes\n1\n", tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(launch_module, "_may_see", lambda _link: False)
+        launch = ProcLaunches(tmp_path / "proc", file_root=tmp_path).read(process(100))
     assert launch is not None
-    assert not launch.in_cgroup
+    assert launch.cgroup_hidden is hidden
 
 
 def test_a_process_that_can_not_be_seen() -> None:
@@ -104,7 +119,7 @@ def test_a_real_process() -> None:
     assert launch is not None
     assert (launch.uid, launch.gid) == (os.getuid(), os.getgid())
     assert launch.node_options == "--max-old-space-size=64"
-    assert launch.root_readable
+    assert not launch.cgroup_hidden
     assert launch.may_signal
 
 
@@ -121,13 +136,13 @@ def test_another_user_may_read_and_do_nothing() -> None:
             os.setgid(NOBODY)
             os.setuid(NOBODY)
             launch = ProcLaunches().read(target)
-            seen = launch and (launch.node_options, launch.root_readable, launch.may_signal, launch.uid)
+            seen = launch and (launch.node_options, launch.may_signal, launch.uid)
             os.write(writing, repr(seen).encode())
             os._exit(0)
         os.waitpid(pid, 0)
         os.close(writing)
         with os.fdopen(reading) as pipe:
-            assert pipe.read() == repr((None, False, False, 0))
+            assert pipe.read() == repr((None, False, 0))
 
 
 def status_of(uid: int, *groups: int, capabilities: int = 0) -> bytes:

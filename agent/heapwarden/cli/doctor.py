@@ -84,7 +84,9 @@ def _report(pids: Sequence[int], where: str | None, agents: Sequence[Json]) -> J
         if not any(one["pid"] == pid for one in wanted):
             raise NotPossibleError(_why_not(pid))
     if not wanted:
-        raise NotPossibleError("no Node process is to be seen here; as another user, or in a container, look there")
+        raise NotPossibleError(
+            "no Node process is to be seen here; a sidecar needs `shareProcessNamespace: true` in its Pod's spec"
+        )
     return {
         "version": __version__,
         "agent": where,

@@ -89,10 +89,8 @@ class Launch:
     """HEAPWARDEN_SOCKET in its environment."""
     socket_trouble: SocketTrouble | None = None
     """None: none that can be seen."""
-    root_readable: bool = True
-    """Whether its file system can be looked into, for a cgroup that the agent's own mounts don't show."""
-    in_cgroup: bool = True
-    """Whether it is in any memory cgroup below the root."""
+    cgroup_hidden: bool = False
+    """Whether it is in a memory cgroup to which no way leads: not by own mounts, nor through its file system."""
     may_signal: bool = True
     swappiness: int | None = None
     """Of its cgroup (version 1), else of the machine."""

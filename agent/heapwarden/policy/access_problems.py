@@ -26,7 +26,7 @@ def found(facts: Facts) -> Iterator[Problem]:
             "its environment can't be read: what NODE_OPTIONS says of the heap and the reporter is not known",
             _same_user(launch, "SYS_PTRACE"),
         )
-    if launch.in_cgroup and not launch.root_readable and case.sample.container is None:
+    if launch.cgroup_hidden and case.sample.container is None:
         yield Problem(
             ProblemCode.CONTAINER_UNREADABLE,
             Severity.ERROR,

@@ -65,14 +65,14 @@ def _container(facts: Facts, home: Household) -> Iterator[Problem]:
 def _too_high(facts: Facts, home: Household, *, alone: bool) -> str:
     mine = facts.footprint
     if alone:
-        parts = f"{_mib(max(mine.effective_limits))} and {_mib(mine.non_heap_least_bytes)} that are no heap"
         return (
-            f"V8 would give up at {parts}, but the container may take {_mib(home.limit_bytes)}: "
-            f"the kernel kills first, without a word{_because(facts)}"
+            f"V8 gives up at {_mib(max(mine.effective_limits))} of heap, beside {_mib(mine.non_heap_least_bytes)} that "
+            f"are none, but its container may take {_mib(home.limit_bytes)}: the kernel kills first, without a word"
+            f"{_because(facts)}"
         )
     who = f"{home.processes} Node processes" if home.processes > 1 else f"the {home.isolates} heaps of its threads"
     return (
-        f"together {who} may take {_mib(home.least_bytes)} before V8 gives up in any, but the container may take "
+        f"together {who} may take {_mib(home.least_bytes)} before V8 gives up in any, but their container may take "
         f"{_mib(home.limit_bytes)}: the kernel kills first{_because(facts)}"
     )
 
@@ -111,7 +111,7 @@ def _machine(facts: Facts) -> Iterator[Problem]:
     yield Problem(
         ProblemCode.HEAP_LIMIT_ABOVE_MACHINE,
         Severity.ERROR,
-        f"V8 would give up at {_mib(max(mine.effective_limits))}, but the machine has {_mib(machine)}: it swaps, or "
+        f"V8 gives up at {_mib(max(mine.effective_limits))}, but the machine has {_mib(machine)}: it swaps, or "
         f"the kernel kills, before V8 frees all it could{_because(facts)}",
         f"set {OLD_SPACE} in MiB, and below {machine // MIB}; a container's limit would keep it from its neighbours",
     )
