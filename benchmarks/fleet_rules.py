@@ -76,7 +76,7 @@ def cost(server: Server, group: Group) -> float:
             seen[now["lastEvaluation"]] = now["evaluationTime"]
         return len(seen) >= ROUNDS
 
-    wait_for(evaluated, 120, every=0.2)
+    wait_for(evaluated, 300, every=0.2)
     server.use({})
     return min(seen.values())
 
