@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -13,11 +14,14 @@ import pytest
 
 from fakes.cgroups import MIB, apart, inside, limited, needs_v1
 from fakes.conditions import wait_for
-from fakes.machine import APPS, HEAPWARDEN, AgentHandle, agent, app, node, program
+from fakes.machine import APPS, HEAPWARDEN, AgentHandle, agent, app, get, node, program, reporting
+from heapwarden import __version__
+from heapwarden.reporter.install import SCRIPT
 
 NOBODY = 65_534
 QUIET = APPS / "ends.cjs"
 """Says that it waits, and waits."""
+PORT = '"port":'
 ABOVE, BELOW = "heap_limit_above_container", "heap_limit_below_container"
 
 pytestmark = [pytest.mark.node, needs_v1]
@@ -126,6 +130,37 @@ def test_without_agent_and_reporter() -> None:
     assert process["heapLimit"] is None
     assert process["heapLimitFrom"] == "--max-old-space-size=4096 (NODE_OPTIONS)"
     assert "--max-old-space-size=4096 (NODE_OPTIONS)" in process["problems"][0]["remedy"]
+
+
+def test_a_reporter_whose_socket_is_not_there(tmp_path: Path) -> None:
+    """Seen without an agent: it is loaded, and talks to nobody."""
+    path = tmp_path / "nowhere" / "agent.sock"
+    with program((node(22), QUIET), reporting(path)) as started:
+        started.line("waiting")
+        _, (process,) = doctor(started.pid, "--no-agent")
+    assert codes(process) == ["reporter_silent"]
+    assert f"its socket {path} is not there" in process["problems"][0]["text"]
+
+
+def test_an_old_reporter_in_a_pid_namespace_of_its_own(tmp_path: Path) -> None:
+    """A sidecar that shares none: the agent's word alone, with the line that is missing."""
+    old = tmp_path / "heapwarden.cjs"
+    old.write_text(SCRIPT.read_text().replace(f"VERSION = '{__version__}'", "VERSION = '0.0.9'"))
+    path, environment = tmp_path / "agent.sock", reporting(tmp_path / "agent.sock")
+    environment["NODE_OPTIONS"] = f"--require {old}"
+    options = ("--socket", path, "--state-dir", tmp_path, "--listen", "127.0.0.1:0", "--log-format", "json")
+    inner = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child", *HEAPWARDEN, "watch", *options)
+    with program(inner) as started:
+        url = f"http://127.0.0.1:{json.loads(started.line(PORT))['port']}"
+        with program((node(22), QUIET), environment):
+            wait_for(lambda: get(f"{url}/processes").json["processes"])
+            _, processes = doctor("--all", "--url", url)
+        for child in Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split():
+            os.kill(int(child), signal.SIGTERM)  # unshare hands no signal on
+    (process,) = [one for one in processes if one["seenBy"] == "agent"]
+    assert codes(process) == ["process_hidden", "reporter_old"]
+    assert (process["pid"], process["reporter"]) == (None, "0.0.9")
+    assert "shareProcessNamespace: true" in process["problems"][0]["remedy"]
 
 
 def test_another_user_is_told_what_gives_the_permissions() -> None:
