@@ -127,7 +127,7 @@ class History:
         each = self._pages(slots)
         if each < FINE_PAGES + COARSE_PAGES:
             each = max(2, self._pages(-(-slots // _STEP) * _STEP))
-        fine = max(1, min(FINE_PAGES, each * FINE_PAGES // (FINE_PAGES + COARSE_PAGES)))
+        fine = min(FINE_PAGES, -(-each * FINE_PAGES // (FINE_PAGES + COARSE_PAGES)))
         return fine, max(1, min(COARSE_PAGES, each - fine))
 
     def _pages(self, slots: int) -> int:
