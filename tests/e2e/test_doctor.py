@@ -132,6 +132,21 @@ def test_without_agent_and_reporter() -> None:
     assert "--max-old-space-size=4096 (NODE_OPTIONS)" in process["problems"][0]["remedy"]
 
 
+def test_the_advice_turns_the_kernels_kill_into_v8s_own_end() -> None:
+    """A leak in 160 MiB: with the limit that was too high nobody says a word, with the advised one V8 does."""
+    options, ends = ["--max-old-space-size=4096"], []
+    with limited(160 * MIB) as cgroup:
+        with program(inside(cgroup, node(22), *options, QUIET)) as started:
+            started.line("waiting")
+            _, (process,) = doctor(started.pid, "--no-agent")
+        process["problems"] = [one for one in process["problems"] if one["code"] == ABOVE]
+        environment = {**os.environ, "LEAK_MB_PER_S": "150", "LEAK_PREFILL_MB": "60"}
+        for chosen in (options, advised(process)):
+            with program(inside(cgroup, node(22), *chosen, APPS / "leak_to_death.cjs"), environment) as leak:
+                ends.append(leak.wait(90))
+    assert ends == [-signal.SIGKILL, -signal.SIGABRT]
+
+
 def test_a_reporter_whose_socket_is_not_there(tmp_path: Path) -> None:
     """Seen without an agent: it is loaded, and talks to nobody."""
     path = tmp_path / "nowhere" / "agent.sock"
