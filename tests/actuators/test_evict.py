@@ -132,8 +132,9 @@ async def test_a_budget_that_stays_spent_is_not_waited_for_long(
     monkeypatch.setattr("heapwarden.actuators.evict.PATIENCE_SECONDS", 3.0)
     naps, server.cluster.budget = Naps(server), 0
     async with evictor(server, tmp_path, naps) as evict:
-        with pytest.raises(ActuationError, match="429 Cannot evict pod"):
+        with pytest.raises(ActuationError, match="429 Cannot evict pod") as caught:
             await evict.terminate(restart())
+    assert not caught.value.in_doubt
     assert len(naps.slept) == 1
     assert server.cluster.evictions == []
 
@@ -177,6 +178,19 @@ async def test_what_may_pass_is_asked_again(server: ApiServer, tmp_path: Path, f
     async with evictor(server, tmp_path, naps) as evict:
         assert "evicted at attempt 2" in str(await evict.terminate(restart()))
     assert len(naps.slept) == 1
+    assert len(server.cluster.evictions) == 1
+
+
+async def test_where_no_answer_ever_comes_it_may_have_been_evicted(
+    server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And that is said."""
+    monkeypatch.setattr("heapwarden.actuators.evict.PATIENCE_SECONDS", 3.0)
+    server.fail("eviction", how="lost", times=9)
+    async with evictor(server, tmp_path) as evict:
+        with pytest.raises(ActuationError, match="whether it was accepted is not known") as caught:
+            await evict.terminate(restart())
+    assert caught.value.in_doubt
     assert len(server.cluster.evictions) == 1
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.restarts import restart
-from heapwarden.domain.restart import Hook, Outcome, Plan, Restart, Stage
+from heapwarden.domain.restart import Hook, Method, Outcome, Plan, Restart, Stage
 from heapwarden.policy.stages import KILL_SECONDS, End, Facts, Move, step
 
 PLAN = Plan(drain_seconds=5, grace_seconds=30, successor_seconds=60)
@@ -75,6 +75,17 @@ def test_outcomes(stage: Stage, facts: Facts, after: float, outcome: Outcome) ->
     following = step(_at(stage), facts, BEGAN + after)
     assert isinstance(following, End)
     assert following.outcome is outcome
+
+
+def test_an_eviction_has_its_grace_from_the_kubelet_and_its_successor_anywhere() -> None:
+    """A moment more than the grace, and no alarm where the new pod is on another node."""
+    plan, waiting = replace(PLAN, method=Method.EVICT), Facts(alive=True, kills=False)
+    assert step(_at(Stage.TERMINATE, plan), waiting, BEGAN + 39.9) is None
+    late = step(_at(Stage.TERMINATE, plan), waiting, BEGAN + 40)
+    assert isinstance(late, End)
+    assert late.outcome is Outcome.FAILED
+    over = step(_at(Stage.SUCCESSOR, plan), GONE, BEGAN + 60)
+    assert over == End(Outcome.DONE, "no successor here within 60 s: its pod's may be on another node")
 
 
 FACTS = st.builds(

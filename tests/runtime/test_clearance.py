@@ -9,8 +9,10 @@ import pytest
 from fakes.clock import PatientClock
 from fakes.figures import MIB
 from fakes.restart_world import AT_ONCE, World
-from heapwarden.domain.restart import Method, Outcome, Plan, Stage
+from heapwarden.domain.errors import ActuationError
+from heapwarden.domain.restart import Method, Outcome, Plan, Restart, Stage
 from heapwarden.policy.coordination import lead_seconds
+from heapwarden.policy.matching import Watchlist
 from heapwarden.policy.restart import Pauses, RestartRules
 from heapwarden.ports import NotYet
 
@@ -105,19 +107,15 @@ async def test_a_short_outage_of_the_api_is_lived_through() -> None:
         assert world.last().outcome is Outcome.DONE
 
 
-async def test_a_long_outage_before_the_signal_ends_the_restart() -> None:
-    """Before anybody else could get the place."""
-    plan = replace(PLAN, drain_seconds=3_600.0)
-    async with a_world(replace(COORDINATED, plan=plan)) as world:
+async def test_an_agent_that_was_frozen_in_the_drain_does_not_go_on() -> None:
+    """Others may have had its place meanwhile; it looks at the clock before it asks the process to end."""
+    async with a_world() as world:
         await world.until(lambda: world.stages() == ["drain"])
-        await world.pass_time(600.0)
         world.coordinator.refuses = UNREACHABLE
-        began = world.clock.now
-        world.step = 30.0
-        await world.pass_time(lead_seconds(plan) - 60.0)
-        assert world.stages() == ["drain"] or world.actuator.terminated
+        world.clock.advance(lead_seconds(PLAN))
         await world.until(world.over)
-        assert world.clock.now - began <= lead_seconds(plan) + 60.0
+        assert world.last().outcome is Outcome.CANCELLED
+        assert world.actuator.terminated == []
 
 
 async def test_after_the_signal_it_goes_on_whatever_becomes_of_its_place() -> None:
@@ -148,6 +146,34 @@ async def test_what_could_not_be_asked_to_end_gives_its_place_back() -> None:
         await world.until(world.over)
         assert world.last().outcome is Outcome.FAILED
         await world.until(lambda: world.coordinator.left)
+
+
+async def test_what_may_have_been_asked_to_end_keeps_its_place() -> None:
+    """Nobody knows whether the API has heard of it: the place ends by itself, after the process would have."""
+    async with a_world() as world:
+
+        def lost(_restart: Restart) -> None:
+            raise ActuationError("no answer", in_doubt=True)
+
+        world.actuator.on_terminate = lost
+        await world.until(world.over)
+        assert world.last().outcome is Outcome.FAILED
+        world.grow(world.apps[0], 80 * MIB)
+        await world.pass_time(30.0)
+        assert world.coordinator.left == []
+
+
+async def test_a_place_is_taken_anew_where_the_settings_change() -> None:
+    """Longer stages need it for longer."""
+    async with a_world() as world:
+        world.coordinator.refuses = TAKEN
+        await world.until(lambda: world.held() == "coordination")
+        longer = replace(COORDINATED, plan=replace(PLAN, grace_seconds=600.0))
+        world.watch.apply(Watchlist(default_restart=longer))
+        await world.until(lambda: world.coordinator.left)
+        world.coordinator.refuses = None
+        await world.until(world.over)
+        assert world.coordinator.taken[0].plan.grace_seconds == 600.0
 
 
 async def test_of_one_name_only_the_first_asks() -> None:

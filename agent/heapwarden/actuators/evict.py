@@ -76,7 +76,8 @@ class EvictActuator:
             except KubernetesError as error:
                 wait = pause(error, attempt)
                 if not _may_pass(error) or time.monotonic() + wait > give_up_at:
-                    raise ActuationError(f"{error}{_advice(error)}") from error
+                    in_doubt = error.status == 0 or error.status >= SERVER_FAULT
+                    raise ActuationError(f"{error}{_advice(error)}", in_doubt=in_doubt) from error
                 attempt, note = attempt + 1, f"evicted at attempt {attempt + 2}, the last refusal was: {error}"
                 await self._sleep(wait)
         return note

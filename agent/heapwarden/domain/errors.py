@@ -27,6 +27,11 @@ class SocketUnavailableError(HeapwardenError):
 class ActuationError(HeapwardenError):
     """A process could not be asked to end, or ended by force. Nothing was done to any other."""
 
+    def __init__(self, text: str, *, in_doubt: bool = False) -> None:
+        """``in_doubt``: it may end all the same, because nobody knows whether it was asked to."""
+        super().__init__(text)
+        self.in_doubt = in_doubt
+
 
 class KubernetesError(HeapwardenError):
     """The Kubernetes API refused, or could not be asked."""

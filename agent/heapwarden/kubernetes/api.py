@@ -4,6 +4,7 @@ The client's library is imported, and files are read, in a thread: the agent's l
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DEADLINE_SECONDS = 10.0
+CLOSE_SECONDS = 2.0
 TOLD_CHARACTERS = 300
 
 
@@ -78,7 +80,9 @@ class KubernetesApi:
         """Close all connections; they are opened again where something is asked after that."""
         client, self._client = self._client, None
         if client is not None:
-            await client.close()
+            with contextlib.suppress(Exception):  # nothing is wanted from them any more
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await client.close()
 
     def unusable(self) -> str | None:
         """Why nothing can be asked here at all, as far as that is known without asking."""

@@ -82,7 +82,9 @@ def _no_time_left(restart: Restart, facts: Facts) -> str | None:
 
 
 def _terminate(restart: Restart, facts: Facts, elapsed: float) -> Move | End | None:
-    if elapsed < restart.plan.grace_seconds:
+    # The kubelet kills by itself, and hears of an eviction a moment after the API has said yes.
+    kubelet = KILL_SECONDS if restart.plan.method is Method.EVICT else 0.0
+    if elapsed < restart.plan.grace_seconds + kubelet:
         return None
     late = f"it did not end within its grace of {restart.plan.grace_seconds:g} s"
     return Move(Stage.KILL, late) if facts.kills else End(Outcome.FAILED, late)

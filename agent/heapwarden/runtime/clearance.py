@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from heapwarden.domain.identity import ProcessId
+from heapwarden.domain.identity import Name, ProcessId
 from heapwarden.domain.restart import Method, Outcome, Plan, Restart
 from heapwarden.policy.coordination import lead_seconds, place_seconds
 from heapwarden.policy.safety import Refusal
@@ -38,10 +38,6 @@ class _Claim:
     """Whether it may have a place."""
     task: asyncio.Task[None] | None = field(default=None, repr=False)
 
-    @property
-    def terms(self) -> tuple[Method, str, int]:
-        return _terms(self.restart.plan)
-
 
 class Clearance:
     """Of all restarts of one agent. Lives on the event loop."""
@@ -64,7 +60,7 @@ class Clearance:
         if not self._needed(restart.plan):
             return None
         claim = self._claims.get(restart.process)
-        if claim is None or (claim.terms != _terms(restart.plan) and not claim.begun):
+        if claim is None or _terms(claim.restart) != _terms(restart):
             self._drop(restart.process)
             claim = self._claim(restart, begun=False)
         claim.wanted = True
@@ -193,5 +189,6 @@ class Clearance:
         return await self._coordinator.take(claim.restart, place_seconds(plan))
 
 
-def _terms(plan: Plan) -> tuple[Method, str, int]:
-    return plan.method, plan.lease, plan.max_unavailable
+def _terms(restart: Restart) -> tuple[Name, Plan]:
+    """What it was cleared for: its place is under its name, and for as long as its stages may take."""
+    return restart.name, restart.plan

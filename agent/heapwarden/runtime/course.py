@@ -149,7 +149,7 @@ class Course:
             note = await (actuator.kill if killing else actuator.terminate)(self.restart)
         except ActuationError as error:
             if self._alive():  # else it was faster
-                self.asked = killing
+                self.asked = killing or error.in_doubt
                 await self.end(Outcome.FAILED, f"{error}")
             return
         note = "; ".join(part for part in (self.restart.note, note) if part)
