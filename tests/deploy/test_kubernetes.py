@@ -100,8 +100,8 @@ def _selected(one: Object, found: list[Object]) -> Iterator[str]:
     chosen = [pod for pod in pods if labels.items() <= pod["metadata"]["labels"].items()]
     if not chosen:
         yield f"pods of {title(one)}"
-    there = {port["name"] for pod in chosen for each in pod["spec"]["containers"] for port in each.get("ports", ())}
-    there |= {port["name"] for pod in chosen for each in containers(pod["spec"]) for port in each.get("ports", ())}
+    ports = [port for pod in chosen for each in containers(pod["spec"]) for port in each.get("ports", ())]
+    there = {port[key] for port in ports for key in ("name", "containerPort")}
     asked = [port.get("targetPort", port.get("port")) for port in spec.get("ports", ())]
     asked += [port["port"] for rule in spec.get("ingress", ()) for port in rule["ports"]]
     yield from (f"port {port} of {title(one)}" for port in asked if port not in there)

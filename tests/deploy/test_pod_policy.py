@@ -1,13 +1,29 @@
 """No pod of ours is root, or may more than it needs; and whatever breaks that is noticed."""
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from fakes.manifests import Object, container, kustomizations, kustomized, named, pod_spec, workloads
+from fakes.manifests import (
+    BIN,
+    KUBERNETES,
+    Object,
+    container,
+    kustomizations,
+    kustomized,
+    named,
+    objects,
+    pod_spec,
+    said,
+    workloads,
+)
 from fakes.pod_policy import violations
 
+COMPONENT = "components/api-access/native-sidecar"
 FOLDERS = [folder for folder in kustomizations() if workloads(kustomized(folder))]
 
 
@@ -126,3 +142,17 @@ def test_the_agent_finds_its_token(folder: str) -> None:
     (sources,) = [each["projected"]["sources"] for each in spec["volumes"] if each["name"] == name]
     paths = {item["path"] for source in sources for part in source.values() for item in part.get("items", [part])}
     assert paths == {"token", "ca.crt", "namespace"}
+
+
+def test_the_same_is_given_to_a_native_sidecar(tmp_path: Path) -> None:
+    """By the component of its own; put together as an overlay elsewhere does."""
+    parts = {name: os.path.relpath(KUBERNETES / name, tmp_path) for name in ("native-sidecar", COMPONENT)}
+    overlay = {"kind": "Kustomization", "resources": [parts["native-sidecar"]], "components": [parts[COMPONENT]]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    found = objects(said(BIN / "kubectl", "kustomize", tmp_path))
+    assert violations(found) == []
+    spec, other = (pod_spec(workloads(one)[0]) for one in (found, kustomized("overlays/coordinated")))
+    assert container(spec, "heapwarden")["volumeMounts"] == container(other, "heapwarden")["volumeMounts"]
+    assert container(spec, "heapwarden")["env"] == container(other, "heapwarden")["env"]
+    assert [one["name"] for one in spec["containers"]] == ["app"]
+    assert {one["name"] for one in spec["volumes"]} == {one["name"] for one in other["volumes"]}
