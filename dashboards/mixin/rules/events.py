@@ -19,7 +19,8 @@ from mixin.rules.promql import labels, named, per_workload
 from mixin.rules.rule import Recording
 from mixin.vocabulary import EXITS, IDENTITY, PROCESS_EXITS, PROCESS_RESTARTS, RESTARTS
 
-_TARGET = labels(("cluster", "namespace", "pod", "job", "instance"))
+# Not namespace and pod: an agent of a node tells of other pods, and they are theirs.
+_TARGET = labels(("cluster", "job", "instance"))
 _NOW, _THEN = "offset 15s", "offset 1m15s"
 _AGENT = "heapwarden_agent_processes"
 _STARTED = 'process_start_time_seconds{process=""}'
