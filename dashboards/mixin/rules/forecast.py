@@ -1,4 +1,7 @@
-"""When the nearer limit will be hit, by the growth of the last half hour.
+"""When the nearer limit will be hit, by the growth of the last half hour and of the last ten minutes.
+
+It is the slower of the two, as what has stopped growing is not on its way to a limit: a heap that has risen by a step
+and stays there has a slope for as long as the step is within the half hour.
 
 Of the heap only the live set counts, what mark-compacts have left: used heap is a sawtooth of garbage, and its slope is
 whatever part of a tooth one looks at.
@@ -22,17 +25,22 @@ def _seconds_left(limit: str, figure: str) -> str:
 clamp_min({limit} - {figure}, 0)
 /
 ((
-{_growth(figure, *_LONG)}
+  (
+    deriv({figure}[{_SHORT[0]}]) < deriv({figure}[{_LONG[0]}])
+    or
+    deriv({figure}[{_LONG[0]}])
+  )
+{_of_age(_LONG[1])}
   or
-{_growth(figure, *_SHORT)}
+  deriv({figure}[{_SHORT[0]}])
+{_of_age(_SHORT[1])}
 ) > 0)
 < {_FAR_SECONDS}
 and {figure} offset {_SHORT[0]}"""
 
 
-def _growth(figure: str, time: str, seconds: int) -> str:
+def _of_age(seconds: int) -> str:
     return f"""\
-  deriv({figure}[{time}])
   and on ({labels(IDENTITY)})
   time() - heapwarden_process_start_time_seconds >= {seconds}"""
 
