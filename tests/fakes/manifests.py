@@ -85,3 +85,19 @@ def container(spec: Object, name: str) -> Object:
     """The one of this name, init container or not."""
     (one,) = [one for one in containers(spec) if one["name"] == name]
     return one
+
+
+@functools.cache
+def templated_text(release: str, values: str) -> str:
+    """What `helm install` would send, with one of the chart's own examples of values."""
+    return said(BIN / "helm", "template", release, CHART, "--values", CHART / "ci" / f"{values}-values.yaml")
+
+
+def templated(release: str, values: str) -> list[Object]:
+    """The same, each object anew."""
+    return objects(templated_text(release, values))
+
+
+def example_values() -> list[str]:
+    """Names of the chart's examples of values."""
+    return sorted(file.name.removesuffix("-values.yaml") for file in (CHART / "ci").glob("*-values.yaml"))

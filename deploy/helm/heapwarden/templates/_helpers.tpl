@@ -1,0 +1,47 @@
+{{/* Names and labels. */}}
+{{- define "heapwarden.name" -}}
+{{- default .Release.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "heapwarden.selector" -}}
+app.kubernetes.io/name: {{ include "heapwarden.name" . }}
+{{- end -}}
+
+{{- define "heapwarden.labels" -}}
+{{ include "heapwarden.selector" . }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+{{- end -}}
+
+{{/* What a pod is to PodMonitors. */}}
+{{- define "heapwarden.kind" -}}
+{{- if eq .Values.mode "node-agent" }}node-agent{{ else }}sidecar{{ end -}}
+{{- end -}}
+
+{{- define "heapwarden.podLabels" -}}
+heapwarden: {{ include "heapwarden.kind" . }}
+{{- end -}}
+
+{{/* New settings are rolled out as a new image is. */}}
+{{- define "heapwarden.podAnnotations" -}}
+checksum/settings: {{ include "heapwarden.settings" . | sha256sum }}
+{{- if .Values.prometheus.annotations }}
+prometheus.io/scrape: "true"
+prometheus.io/port: "9797"
+prometheus.io/path: /metrics
+{{- end }}
+{{- end -}}
+
+{{- define "heapwarden.settings" -}}
+{{- $settings := .Values.settings -}}
+{{- if eq .Values.mode "node-agent" -}}
+{{- $settings = merge (deepCopy $settings) (dict "socket_mode" "0666") -}}
+{{- end -}}
+{{- if $settings }}{{ toYaml $settings }}{{ else }}# Everything as it is by default: docs/configuration.md{{ end }}
+{{- end -}}
+
+{{- define "heapwarden.usesApi" -}}
+{{- if eq .Values.mode "node-agent" }}{{ if .Values.node.podNames }}yes{{ end }}
+{{- else if or .Values.kubernetesApi.evict .Values.kubernetesApi.leases }}yes{{ end -}}
+{{- end -}}
