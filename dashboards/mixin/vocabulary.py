@@ -38,8 +38,8 @@ GC_SHARE = "process:heapwarden_gc:ratio_rate5m"
 """By IDENTITY: share of wall time in collections, the average of its isolates."""
 LIMIT_ETA = "process:heapwarden_limit_eta_seconds:min"
 """By IDENTITY: time to the nearer limit by the growth of the live set or of the container's memory, in the last 30
-minutes or the last ten, whichever is slower; absent while nothing grows, where it is more than a day, and in a process's
-first ten minutes."""
+minutes or the last ten, whichever is slower; absent while nothing grows, where it is more than a day, and in a
+process's first ten minutes."""
 CLOSEST_PRESSURE = "process:heapwarden_pressure_ratio:top10"
 """By IDENTITY: pressure of the ten processes of each workload that are closest to their limit; and of the same ones"""
 CLOSEST_HEAP = "process:heapwarden_heap_use:top10"

@@ -24,8 +24,9 @@ def pressure() -> tuple[Panel, ...]:
     table = listing(
         "Time to the limit",
         about(
-            "How long each process has until its nearer limit if it goes on growing as in the last half hour, or as in the "
-            "last ten minutes where that is slower. The twenty with the least time; what does not grow is not listed.",
+            "How long each process has until its nearer limit if it goes on growing as in the last half hour, or as in "
+            "the last ten minutes where that is slower. The twenty with the least time; what does not grow is not "
+            "listed.",
             normal="empty, or many hours. Just after a start or a deployment every process grows for a while.",
             act="below an hour, open the process and see whether its live set grows too. If it does, plan a restart, "
             "and look for the leak.",

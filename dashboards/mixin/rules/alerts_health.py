@@ -27,6 +27,14 @@ sum by ({labels(IDENTITY)}) (sum_over_time({PROCESS_RESTARTS}[15m])) >= 3
 or
 sum by ({labels(IDENTITY)}) (sum_over_time({PROCESS_EXITS}{{reason=~"heap_oom|cgroup_oom|crash"}}[15m])) >= 3"""
 
+# A dry run spends a budget of its own, and what it holds back would not have been made. Budgets are shared by name.
+_NAME = labels(label for label in IDENTITY if label != "worker")
+_HELD = f"""\
+heapwarden_restart_held{{code=~"budget|cooldown"}} == 1
+unless on ({_NAME}) (
+  heapwarden_restarts_total{{dry_run="true"}} unless on ({_NAME}) heapwarden_restarts_total{{dry_run="false"}}
+)"""
+
 HEALTH_ALERTS = (
     Alert(
         "UnhealthyBurn",
@@ -63,7 +71,7 @@ HEALTH_ALERTS = (
         f"A rule wants {PROCESS} {WHERE} restarted; the {{{{ $labels.code }}}} of its restarts does not allow it, so "
         "it goes on towards its limit. First see what it was restarted for before: "
         "`heapwarden history --kind held --kind restart --process {{ $labels.process }}`.",
-        per_process('heapwarden_restart_held{code=~"budget|cooldown"} == 1', "code"),
+        per_process(_HELD, "code"),
         lasts="0m",
         keep_firing_for="15m",
     ),
