@@ -118,7 +118,7 @@ def test_it_makes_what_the_manifests_say(example: str) -> None:
 
 
 def plain(name: str) -> str:
-    """One name for what both call differently: the chart names after releases, kustomize adds hashes (these letters)."""
+    """One name for what both call differently: charts name after releases, kustomize adds hashes of these letters."""
     name = re.sub(r"-[bcdfghkmt2456789]{10}$", "", name)
     return {"demo-heapwarden": "heapwarden", "heapwarden-heapwarden": "heapwarden"}.get(name, name)
 
