@@ -109,6 +109,19 @@ def test_nothing_is_counted_where_there_is_no_data(tmp_path: Path) -> None:
     check(tmp_path, empty, [(expression, 12, []) for expression in (*restarts, *down, *fleet)])
 
 
+@pytest.mark.parametrize("panel", ["All exits that were seen", "Sources"])
+def test_hosts_are_told_apart(panel: str, tmp_path: Path) -> None:
+    """The same process and worker on two of them are two processes."""
+    hosts = [{**HOST, "instance": f"10.0.0.{at}:9797"} for at in (1, 2)]
+    given = [
+        series(metric, "1+0x9", {**host, **more})
+        for host in hosts
+        for metric, more in (("heapwarden_exits_total", {"reason": "crash"}), ("heapwarden_up", {"source": "procfs"}))
+    ]
+    (expression,) = query("heapwarden-process", panel)
+    check(tmp_path, given, [(f"count({expression})", 5, [2.0])])
+
+
 def test_no_byte_of_memory_is_counted_twice(tmp_path: Path) -> None:
     """The areas of the graph are the resident memory together, of a process with worker threads."""
     figures = {

@@ -159,6 +159,14 @@ def test_the_page_of_a_process_opens_with_one_name() -> None:
     assert process["includeAll"] is False
 
 
+def test_lines_of_processes_name_their_host() -> None:
+    """Two hosts without Kubernetes have the same process and worker, and no pod."""
+    legends = {target["legendFormat"] for panel in panels(BOARDS[PROCESS]) for target in panel["targets"]}
+    of_one = [legend for legend in legends if "{{worker}}" in legend]
+    assert of_one
+    assert all("{{pod}}" in legend and "{{instance}}" in legend for legend in of_one)
+
+
 def test_fleet_asks_over_time_for_recorded_series_alone() -> None:
     """Raw series of ten thousand processes over hours take ten seconds and more. At one instant they are cheap."""
     over_time = [query for query in queries(BOARDS[FLEET]) if not query.instant] + annotations(BOARDS[FLEET])

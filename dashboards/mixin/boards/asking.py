@@ -14,6 +14,8 @@ def chosen(*labels: str) -> str:
     return ", ".join(f'{label}=~"${label}"' for label in labels)
 
 
+WHO = "{{process}} {{worker}} {{pod}} {{instance}}"
+"""The legend of one process. On hosts nothing but the instance tells two of the same name apart."""
 FLEET = chosen("cluster", "namespace", "workload")
 """Recorded series."""
 PROCESS = chosen("job", "cluster", "namespace", "process", "pod", "instance", "worker")

@@ -1,11 +1,9 @@
 """The first row of Process: eight numbers, health over time, memory by its parts, and the heap against its limit."""
 
-from mixin.boards.asking import count_in_range, near, now, of_process, over
+from mixin.boards.asking import WHO, count_in_range, near, now, of_process, over
 from mixin.boards.panels import Panel, about, as_line, colored, number, stacked, states
 from mixin.boards.process_heap import against_limit
 from mixin.boards.style import BLUE, GREY, MAUVE, ORANGE, SKY, STATE_TEXTS, VERMILION, thresholds
-
-WHO = "{{process}} {{worker}} {{pod}}"
 
 
 def glance() -> tuple[Panel, ...]:

@@ -1,6 +1,6 @@
 """The heap of a process: what it holds, what it keeps, and what collecting costs."""
 
-from mixin.boards.asking import buckets, near, of_process, over
+from mixin.boards.asking import WHO, buckets, near, of_process, over
 from mixin.boards.panels import Panel, about, as_line, colored, lines, quiet, spread, stacked, with_marks
 from mixin.boards.style import BLUE, GREY, MAUVE, ORANGE, SKY, SPACE_COLORS, VERMILION
 
@@ -79,7 +79,7 @@ def _unreachable() -> Panel:
         over(
             f"max without (thread) ({of_process('heap_effective_limit_bytes', thread='main')})"
             f" / {of_process('container_limit_bytes')}",
-            "{{process}} {{worker}} {{pod}}",
+            WHO,
         ),
     )
     return quiet(with_marks(panel, 0.8, 1))
@@ -130,7 +130,7 @@ def _time_share() -> Panel:
         "percentunit",
         over(
             f"sum without (kind) (rate({of_process('gc_duration_seconds_sum')}{RATE})) / {isolates}",
-            "{{process}} {{worker}} {{pod}}",
+            WHO,
         ),
     )
     return with_marks(panel, 0.1, 0.2)

@@ -1,12 +1,13 @@
 """The other rows of Process: event loop, native memory, worker threads, ends, and the figures themselves."""
 
-from mixin.boards.asking import events, of_process, over, rows
+from mixin.boards.asking import WHO, events, of_process, over, rows
 from mixin.boards.panels import Panel, about, bars, colored, lines, option, quiet, states, with_marks
 from mixin.boards.process_heap import RATE
 from mixin.boards.style import ANSWER_TEXTS, BLUE, GREY, ORANGE, REASON_COLORS, SKY, VERMILION
 from mixin.boards.tables import listing, without_time
+from mixin.vocabulary import IDENTITY
 
-WHO = "{{process}} {{worker}} {{pod}}"
+_BY = ", ".join(IDENTITY)
 
 
 def loop() -> tuple[Panel, ...]:
@@ -212,7 +213,7 @@ def _all_counts() -> Panel:
             normal="mostly clean.",
             act="compare workers: a cause that only one of them shows is in what only that one does.",
         ),
-        rows(f"max by (pod, process, worker, reason) ({of_process('exits_total')})"),
+        rows(f"max by ({_BY}, reason) ({of_process('exits_total')})"),
         sort="Times",
         span=12,
     ).height(8)
@@ -231,7 +232,7 @@ def trust() -> tuple[Panel, ...]:
             "to be measured, the heap does not. A blocked app goes on to answer: see the age beside.",
         ),
         ANSWER_TEXTS,
-        over(f"min by (source, process, worker, pod) ({of_process('up')})", f"{{{{source}}}} {WHO}"),
+        over(f"min by ({_BY}, source) ({of_process('up')})", f"{{{{source}}}} {WHO}"),
         span=12,
     ).height(8)
     age = lines(
