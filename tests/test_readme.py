@@ -205,6 +205,23 @@ def pip_install(_: Reader, command: str) -> None:
     assert "does not provide the extra" not in done.stderr
 
 
+def consult_doctor(reader: Reader, command: str) -> None:
+    """It looks at the demo app; whatever else runs on this machine may have findings."""
+    words = shlex.split(reader.own(command))
+    done = subprocess.run(words, env=reader.shell(), capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    assert "server/0" in done.stdout
+
+
+def check_rules(_: Reader, command: str) -> None:
+    """The rules as they are committed."""
+    *words, pattern = shlex.split(command)
+    files = [str(file) for file in sorted(ROOT.glob(pattern))]
+    done = subprocess.run([*words, *files], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "SUCCESS" in done.stdout
+
+
 def make_run(_: Reader, __: str) -> None:
     """What CI does from nothing; here: that it starts the command which the guide below explains, on its address."""
     recipe = re.search(r"^run:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
@@ -236,6 +253,8 @@ STEPS: dict[str, Callable[[Reader, str], None]] = {
     "heapwarden run --config config/examples/restart.yaml -- node config/examples/demo/server.js": run_limited,
     "curl http://127.0.0.1:9797/healthz/server": ask_while_drained,
     "heapwarden history": history,
+    "heapwarden doctor": consult_doctor,
+    "promtool check rules 'dashboards/prometheus/*.rules.yaml'": check_rules,
 }
 
 

@@ -36,7 +36,7 @@ def add_to(subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "watches the agent is asked, and what it says is also the metric heapwarden_config_problem; of any other "
         "/proc and its cgroup are read here, and V8's own figures are not known. The exit code is 0 where nothing was "
         "found, 1 where something was, 2 where there was nothing to look at or no agent at the given address.",
-        epilog="Examples: heapwarden doctor    heapwarden doctor 4711    heapwarden doctor --all --json",
+        epilog="Examples: `heapwarden doctor`, `heapwarden doctor 4711`, `heapwarden doctor --all --json`",
     )
     parser.add_argument("pid", nargs="*", type=_pid, metavar="PID", help="only these (default: all)")
     parser.add_argument("--all", action="store_true", help="all Node processes, as without any PID")
