@@ -11,6 +11,7 @@ import yaml
 from fakes.machine import ROOT
 from fakes.panels import View, asked, boards, panels, queries
 from mixin.boards.asking import count_in_range, events
+from mixin.rules.alerts_limits import LIMIT_ALERTS
 
 BOARDS = boards()
 RECORDING = ROOT / "dashboards" / "prometheus" / "heapwarden-recording.rules.yaml"
@@ -120,6 +121,20 @@ def test_hosts_are_told_apart(panel: str, tmp_path: Path) -> None:
     ]
     (expression,) = query("heapwarden-process", panel)
     check(tmp_path, given, [(f"count({expression})", 5, [2.0])])
+
+
+def test_the_heaps_limit_is_drawn_as_the_alert_reckons_with_it(tmp_path: Path) -> None:
+    """HeapwardenHeapLimitAboveContainer leads to this panel: its figure has to be on it."""
+    (alert,) = (one for one in LIMIT_ALERTS if one.short_name == "HeapLimitAboveContainer")
+    given = [
+        series("heapwarden_heap_effective_limit_bytes", "700+0x9", {**HOST, "thread": "main"}),
+        series("heapwarden_heap_total_bytes", "200+0x9", {**HOST, "thread": "main"}),
+        series("heapwarden_container_memory_bytes", "600+0x9", HOST),
+        series("heapwarden_container_limit_bytes", "1000+0x9", HOST),
+    ]
+    alone, filled = query("heapwarden-process", alert.panel)
+    expected = [(alone, 0.7), (filled, 1.1), (alert.expr, 1.1)]
+    check(tmp_path, given, [(f"sum({expression})", 5, [value]) for expression, value in expected])
 
 
 def test_no_byte_of_memory_is_counted_twice(tmp_path: Path) -> None:

@@ -67,20 +67,21 @@ def heap() -> tuple[Panel, ...]:
 
 
 def _unreachable() -> Panel:
+    limit, total = (of_process(f"heap_{name}_bytes", thread="main") for name in ("effective_limit", "total"))
+    container = of_process("container_limit_bytes")
+    rest = f"{of_process('container_memory_bytes')} - ignoring (thread) {total}"
     panel = lines(
         "Heap limit as a share of the container's",
         about(
-            "Where V8 gives up, over the limit of the container.",
-            normal="50 to 75 %: there is room for buffers and native memory beside the heap.",
+            "Where V8 gives up, over the limit of the container: the heap alone, and with what else is in the "
+            "container now.",
+            normal="50 to 75 % alone, and below 100 % with all else: there is room for buffers and native memory.",
             act="at 100 % or more the heap limit can't be reached: the kernel kills the process first, with no "
             "collection and no report. Lower --max-old-space-size or raise the container's limit.",
         ),
         "percentunit",
-        over(
-            f"max without (thread) ({of_process('heap_effective_limit_bytes', thread='main')})"
-            f" / {of_process('container_limit_bytes')}",
-            WHO,
-        ),
+        over(f"{limit} / ignoring (thread) {container}", f"{WHO}: alone"),
+        over(f"({limit} + ignoring (thread) ({rest})) / {container}", f"{WHO}: with all else"),
     )
     return quiet(with_marks(panel, 0.8, 1))
 
