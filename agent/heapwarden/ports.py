@@ -6,9 +6,10 @@ from typing import Protocol
 
 from heapwarden.domain.checkup import Launch
 from heapwarden.domain.event import Event
-from heapwarden.domain.exit import ExitStatus
+from heapwarden.domain.exit import ExitStatus, Termination
 from heapwarden.domain.findings import Limit, PressureLevel
 from heapwarden.domain.identity import Name, Process, ProcessId
+from heapwarden.domain.place import Place
 from heapwarden.domain.restart import Hook, Restart
 from heapwarden.domain.sample import HeapFigures, Reading
 
@@ -186,6 +187,16 @@ class Pods(Protocol):
 
     def pod_of(self, process: ProcessId) -> Pod | None:
         """None where that can't be known for certain."""
+
+
+class Terminations(Protocol):
+    """Knows how containers ended, seconds after they did. Takes microseconds."""
+
+    def expected(self, place: Place | None) -> bool:
+        """Whether the end of this container will be told, if it has ended."""
+
+    def of(self, place: Place | None) -> Termination | None:
+        """How this very container ended; None where that is not known (yet)."""
 
 
 RunHook = Callable[[Hook, Restart], Awaitable[HookResult]]

@@ -34,6 +34,16 @@ class ExitStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Termination:
+    """How the kubelet says that a whole container ended. Its first process may be a shell or npm in front of Node."""
+
+    reason: str
+    """``OOMKilled``, ``Error`` or ``Completed``, as a rule."""
+    code: int
+    """128 and the signal's number where a signal ended it."""
+
+
+@dataclass(frozen=True, slots=True)
 class ExitName:
     """The name of one end."""
 

@@ -9,6 +9,7 @@ from heapwarden.domain.exit import ExitReason
 from heapwarden.domain.findings import Findings
 from heapwarden.domain.health import Verdict
 from heapwarden.domain.identity import Name, Process
+from heapwarden.domain.place import Place
 from heapwarden.domain.restart import Restart, RestartReason, Trigger
 from heapwarden.domain.sample import Sample
 
@@ -27,7 +28,10 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """Restarts and exits since the agent started, for counters."""
+    """Restarts and exits since the agent started, for counters.
+
+    Names are :class:`~heapwarden.domain.place.PlacedName` where places are shown.
+    """
 
     restarts: Mapping[tuple[Name, RestartReason, bool], int] = field(default_factory=dict)
     """By name, reason, and whether it was a dry run."""
@@ -45,6 +49,8 @@ class Watched:
     verdict: Verdict
     held: Held | None = None
     checkup: Checkup = NOT_LOOKED_AT
+    place: Place | None = None
+    """None: outside of Kubernetes, or not looked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 
 from heapwarden.domain.identity import Process, ProcessId
+from heapwarden.domain.pod_path import NOWHERE, PodPath, located
 from heapwarden.domain.sample import ContainerFigures
 from heapwarden.sources.cgroup_path import (
     CgroupMount,
@@ -57,6 +58,7 @@ class _Route:
     foreign: bool
     """Whether they are seen through the process's own mounts, and only while it lives."""
     looked_at: float
+    pod: PodPath = NOWHERE
 
     def holds_at(self, now: float) -> bool:
         """Whether it need not be looked for again: it was found, or missed a moment ago."""
@@ -170,6 +172,11 @@ class CgroupSource:
         if counter is not None:
             counter.claim(self._monotonic())
 
+    def pod_path(self, process: ProcessId) -> PodPath | None:
+        """In which pod and container it is, as of the last reading; None before the first. Any thread may ask."""
+        route = self._routes.get(process)
+        return None if route is None else route.pod
+
     def _counter_of(self, process: ProcessId) -> KillCounter | None:
         # The newest reading may have found it dead already, and have no route any more.
         route = self._routes.get(process) or self._former.get(process)
@@ -204,7 +211,8 @@ class CgroupSource:
             return held
         # By the agent's own mounts, which may show the most; else by those that the process itself has.
         own = self._own(cgroup)
-        return _Route(text, cgroup, own or self._through(process.pid, cgroup), foreign=own is None, looked_at=now)
+        folders, pod = own or self._through(process.pid, cgroup), located(text.decode(errors="replace"))
+        return _Route(text, cgroup, folders, foreign=own is None, looked_at=now, pod=pod)
 
     def _own(self, cgroup: MemoryCgroup) -> Folders | None:
         if self._own_mounts is None:
