@@ -59,7 +59,8 @@ def alerts() -> tuple[Panel, ...]:
     table = listing(
         "Alerts that fire",
         about(
-            "Alerts of Heapwarden that fire now, with what they name.",
+            "Alerts of Heapwarden that fire now, with what they name. Only those that Prometheus evaluates: where "
+            "Grafana does, see its own list of alerts.",
             normal="empty.",
             act="read the alert's page in docs/runbooks, and click the process where one is named.",
         ),
@@ -109,7 +110,7 @@ def _most(title: str, series: str, what: str, **reasons: str) -> Panel:
         about(
             f"Workloads whose processes {what} in the time range, the most frequent first.",
             normal="empty.",
-            act="choose the workload at the top, then open its processes in Process.",
+            act="choose the workload at the top: Closest to their limit then has its processes, each with a link.",
         ),
         rows(
             f"topk(20, sum by (cluster, namespace, workload, reason)"
@@ -229,7 +230,7 @@ def slo() -> tuple[Panel, ...]:
         about(
             "The twenty workloads with the largest unhealthy share over the last hour.",
             normal="empty.",
-            act="open the processes of the first one in Process.",
+            act="choose the first one at the top: Closest to their limit then has its processes, each with a link.",
         ),
         rows(f"topk(20, {of_fleet(UNHEALTHY_1H)} > 0)"),
         sort="Unhealthy",

@@ -86,7 +86,8 @@ def _alerts() -> Panel:
     return number(
         "Firing alerts",
         about(
-            "Alerts of Heapwarden that fire now.",
+            "Alerts of Heapwarden that fire now. Only those that Prometheus evaluates: where Grafana does, see its own "
+            "list of alerts.",
             normal="0.",
             act="see Alerts below for which ones; each has a link to its runbook where it was sent.",
         ),
