@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from heapwarden.domain.snapshot import Snapshot, Watched
-from heapwarden.exposition.family import Family, Scrape, Subject, View
+from heapwarden.exposition.family import Family, Scrape, Subject, View, label_values
 
 
 class SnapshotMetric(Metric):
@@ -32,7 +32,7 @@ class _Samples(Iterable[Sample]):
     def __iter__(self) -> Iterator[Sample]:
         name = self._family.base_name
         for subject in self._subjects:
-            labels = {"process": subject.name.process, "worker": subject.name.worker}
+            labels = label_values(subject.name)
             for key, value in self._family.points(subject):
                 yield Sample(name + key.suffix, labels | dict(key.labels), value)
 

@@ -8,6 +8,7 @@ from itertools import accumulate
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from heapwarden.domain.identity import Name
+from heapwarden.domain.place import PlacedName, placed
 from heapwarden.domain.sample import GC_BUCKETS_SECONDS, ContainerFigures, GcTotals, HeapSpace, Isolate, KernelFigures
 from heapwarden.domain.snapshot import Ledger, Watched
 
@@ -44,12 +45,24 @@ class Subject(Protocol):
 
     @property
     def labels(self) -> str:
-        """``{process="…",worker="…"``, escaped and without the closing brace."""
+        """``{process="…",worker="…"``, and those of the place, escaped and without the closing brace."""
 
 
 def labels_of(name: Name) -> str:
-    """As in :attr:`Subject.labels`."""
-    return f'{{process="{escaped(name.process)}",worker="{escaped(name.worker)}"'
+    """As in :attr:`Subject.labels`.
+
+    Labels of the place are there even where they are empty: a scrape would fill in the agent's own pod for one that is
+    not there, and leaves alone one that is empty (Prometheus, ``honor_labels``).
+    """
+    return "{" + ",".join(f'{label}="{escaped(value)}"' for label, value in label_values(name).items())
+
+
+def label_values(name: Name) -> dict[str, str]:
+    """The labels that all series of a subject have."""
+    labels = {"process": name.process, "worker": name.worker}
+    if isinstance(name, PlacedName):
+        labels |= {"namespace": name.namespace, "pod": name.pod, "container": name.container}
+    return labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +82,8 @@ class View:
         """The view of ``watched`` at ``now``."""
         heap = watched.sample.heap
         main, workers = (heap.main, heap.workers) if heap is not None else (None, ())
-        return cls(watched, watched.name, now, labels_of(watched.name), main, workers)
+        name = placed(watched.name, watched.place)
+        return cls(watched, name, now, labels_of(name), main, workers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from heapwarden.domain.errors import KubernetesError
 from heapwarden.kubernetes.pod_table import PodTable
+from heapwarden.kubernetes.selection import Selection
 from heapwarden.kubernetes.service_account import ServiceAccount
 from heapwarden.ports import Telemetry
 
@@ -39,14 +40,12 @@ class PodFeed:
         account: ServiceAccount,
         table: PodTable,
         telemetry: Telemetry,
-        *,
-        namespace: str,
-        selector: str,
+        wanted: Selection,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Nothing is imported or asked yet. ``namespace`` empty: of all; ``selector``: of fields."""
+        """Nothing is imported or asked yet."""
         self._account, self._table, self._telemetry = account, table, telemetry
-        self._namespace, self._selector, self._sleep = namespace, selector, sleep
+        self._wanted, self._sleep = wanted, sleep
         self._failures = 0
         self._said: int | None = None
         """Status of the fault that was told last, until all is well again."""
@@ -68,7 +67,7 @@ class PodFeed:
 
     async def _session(self) -> None:
         """A list, and watches until one fails. Always raises."""
-        stream = await asyncio.to_thread(_open, self._account, self._namespace, self._selector)
+        stream = await asyncio.to_thread(_open, self._account, self._wanted)
         try:
             version = await self._list(stream)
             while True:
@@ -162,11 +161,11 @@ class PodFeed:
         self._odd = True
 
 
-def _open(account: ServiceAccount, namespace: str, selector: str) -> "PodStream":
+def _open(account: ServiceAccount, wanted: Selection) -> "PodStream":
     """Blocks for some 100 ms, and imports some 6 MB, for the first time. Raises KubernetesError."""
     from heapwarden.kubernetes.pod_stream import PodStream  # noqa: PLC0415  heavy
 
     try:
-        return PodStream(account, namespace, selector)
+        return PodStream(account, wanted)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         raise KubernetesError(f"reading pods: the service account's ca.crt: {error}") from error

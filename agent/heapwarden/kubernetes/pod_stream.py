@@ -15,6 +15,7 @@ from lightkube.config.client_adapter import BearerTokenFileAuth
 from heapwarden.domain.errors import KubernetesError
 from heapwarden.kubernetes import pod_objects
 from heapwarden.kubernetes.api import TOLD_CHARACTERS
+from heapwarden.kubernetes.selection import Selection
 from heapwarden.kubernetes.service_account import ServiceAccount
 from heapwarden.kubernetes.transport import BoundedTransport
 
@@ -36,10 +37,10 @@ WHAT = "reading pods"
 class PodStream:
     """Requests with one selection of pods. Close it."""
 
-    def __init__(self, account: ServiceAccount, namespace: str, selector: str) -> None:
-        """``namespace`` empty: of all. Blocks for some milliseconds: it reads the CA and builds a TLS context."""
-        place = f"/namespaces/{namespace}" if namespace else ""
-        self._url, self._selector = f"/api/v1{place}/pods", selector
+    def __init__(self, account: ServiceAccount, wanted: Selection) -> None:
+        """Blocks for some milliseconds: it reads the CA and builds a TLS context."""
+        place = f"/namespaces/{wanted.namespace}" if wanted.namespace else ""
+        self._url, self._fields = f"/api/v1{place}/pods", wanted.fields
         self._client = httpx2.AsyncClient(
             base_url=account.url,
             auth=BearerTokenFileAuth(str(account.folder / "token")),
@@ -83,7 +84,7 @@ class PodStream:
     async def _asked(self, query: Mapping[str, str], silence_seconds: float) -> AsyncIterator[httpx2.Response]:
         """A response that is a success, to be read. What goes wrong while it is read is translated too."""
         timeout = httpx2.Timeout(ANSWER_SECONDS, read=silence_seconds)
-        params = {**query, "fieldSelector": self._selector}
+        params = {**query, "fieldSelector": self._fields}
         try:
             async with self._client.stream("GET", self._url, params=params, timeout=timeout) as response:
                 await _check(response)

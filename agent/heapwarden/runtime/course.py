@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from heapwarden.domain.errors import ActuationError
 from heapwarden.domain.event import Event, EventKind
@@ -14,6 +15,9 @@ from heapwarden.ports import Actuator, Journal, Reporters, RunHook
 from heapwarden.runtime.clearance import Clearance
 from heapwarden.runtime.subject import Ground, Subject
 from heapwarden.runtime.telling import describe, figures_of, level
+
+if TYPE_CHECKING:
+    from heapwarden.domain.place import Place
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +56,8 @@ class Course:
         self.subject = Subject(restart, tools.ground)
         self.cgroup = ""
         """Of the container that its process is in; empty where that is not known."""
+        self.place: Place | None = None
+        """Of its process, as it was at the begin."""
         self._tools, self._clock = tools, tools.ground.clock
         self._on_change = on_change
         self._hooks: asyncio.Task[str] | None = None

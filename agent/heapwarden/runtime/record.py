@@ -11,6 +11,7 @@ from heapwarden.domain.checkup import Checkup
 from heapwarden.domain.findings import Findings
 from heapwarden.domain.health import HealthState, Reason, Verdict
 from heapwarden.domain.identity import Name, Process
+from heapwarden.domain.place import Place
 from heapwarden.domain.restart import Restart, Trigger
 from heapwarden.domain.sample import ContainerFigures, KernelFigures, Reading, Sample, TreeFigures
 from heapwarden.domain.snapshot import Held, Watched
@@ -64,6 +65,7 @@ class Record:
     marks: dict[int, tuple[MajorMark, ...]] = field(default_factory=dict)
     watched: Watched | None = None
     disconnected_at: float | None = None
+    place: Place | None = None
 
     def uptime_seconds(self, now: float) -> float:
         """Since its start, whatever the wall clock did since it was first seen."""
@@ -105,7 +107,7 @@ class Record:
         if phase is not None:
             reasons = (phase.reason, *verdict.reasons)
             verdict = Verdict(phase.state, serving=False, reasons=reasons, since=phase.since)
-        self.watched = replace(watched, verdict=verdict, held=held, checkup=checkup)
+        self.watched = replace(watched, verdict=verdict, held=held, checkup=checkup, place=self.place)
         if before is None or before.state is not verdict.state:
             _tell(self.name, verdict)
 

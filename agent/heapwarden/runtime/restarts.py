@@ -13,6 +13,7 @@ from heapwarden.domain.event import Event, EventKind
 from heapwarden.domain.exit import ExitReason
 from heapwarden.domain.health import HealthState, Reason, ReasonCode
 from heapwarden.domain.identity import Name, Process, ProcessId
+from heapwarden.domain.place import Place, placed
 from heapwarden.domain.restart import Method, Outcome, Restart, RestartReason, Stage
 from heapwarden.policy.safety import Refusal, Standing, abandoned, refusal
 from heapwarden.runtime.course import ASKED, Course, Tools
@@ -152,7 +153,7 @@ class Restarts:
         """Count and keep it, and touch nothing."""
         over = replace(restart, outcome=Outcome.DRY_RUN, ended_wall=restart.wall)
         self._past.add(over)
-        self._count(over)
+        self._count(over, self._watch.place_of(over.process))
 
         async def keep() -> None:
             await Course(over, self._tools, lambda: None).keep()
@@ -177,6 +178,7 @@ class Restarts:
         course = self._courses[id_] = Course(restart, self._tools, lambda: self._phase(id_))
         container = wanted.watched.sample.container if wanted is not None else None
         course.cgroup = "" if container is None else container.cgroup
+        course.place = self._watch.place_of(id_)
         self._own(restart.id, asyncio.create_task(self._run(course, wanted), name=f"restart {restart.id}"))
         self._phase(id_)
 
@@ -208,7 +210,7 @@ class Restarts:
         if not restart.open:
             self._past.add(restart)
             if restart.outcome in (Outcome.DONE, Outcome.NO_SUCCESSOR):
-                self._count(restart)
+                self._count(restart, course.place)
         self._phase(id_)
 
     async def _note_ports(self, course: Course) -> None:
@@ -286,8 +288,8 @@ class Restarts:
             phases[process] = by_hand
         self._watch.mark(process)
 
-    def _count(self, restart: Restart) -> None:
-        key = (restart.name, restart.trigger.reason, restart.dry_run)
+    def _count(self, restart: Restart, place: Place | None) -> None:
+        key = (placed(restart.name, place), restart.trigger.reason, restart.dry_run)
         counts = {**self.counts, key: self.counts.get(key, 0) + 1}
         if len(counts) > MOST_NAMES:
             del counts[next(iter(counts))]

@@ -7,6 +7,7 @@ mark what they changed; :meth:`Watch.judge` judges what is marked, :meth:`Watch.
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from heapwarden.analysis.collections import remember
 from heapwarden.domain.checkup import NOT_LOOKED_AT, Checkup
@@ -19,6 +20,9 @@ from heapwarden.policy.restart import RestartRules
 from heapwarden.ports import Clock, Discovery
 from heapwarden.runtime.record import Phase, Record, UnderWay, Wanted
 from heapwarden.runtime.roster import Roster
+
+if TYPE_CHECKING:
+    from heapwarden.domain.place import Place
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +52,8 @@ class Watch:
         """Those under way, for the snapshot."""
         self.ledger: Callable[[], Ledger] = Ledger
         """Restarts and exits so far, for the snapshot."""
+        self.place_of: Callable[[ProcessId], Place | None] = lambda _process: None
+        """Where in Kubernetes a process is; None where that is not known now, or not asked for. Takes a microsecond."""
         self.phases: dict[ProcessId, Phase] = {}
         """Of processes that are being drained or restarted."""
         self.held: Mapping[ProcessId, Held] = {}
@@ -187,6 +193,7 @@ class Watch:
             if record is not None:
                 id_ = record.process.id
                 checkup = self.checkups.get(id_, NOT_LOOKED_AT)
+                self._locate(record)
                 record.judge(now, self.phases.get(id_), self.held.get(id_), checkup)
                 (self._wanting.add if record.trigger is not None else self._wanting.discard)(id_)
         return bool(self._marked)
@@ -252,6 +259,12 @@ class Watch:
             heap = record.sample.heap
             if (heap is None or not heap.connected) and not self._discovery.alive(record.process.id):
                 self._dismiss(record)
+
+    def _locate(self, record: Record) -> None:
+        """What is known of its place is not forgotten for knowing nothing now."""
+        place = self.place_of(record.process.id)
+        if place is not None and (place.uid or record.place is None):
+            record.place = place
 
     def _forget(self, record: Record) -> None:
         del self._records[record.process.id]

@@ -8,6 +8,7 @@ from typing import Any
 
 from heapwarden.domain.checkup import Checkup
 from heapwarden.domain.identity import Process, ProcessId
+from heapwarden.domain.place import Place
 from heapwarden.domain.restart import Restart
 from heapwarden.domain.sample import HeapFigures, Isolate, LoopDelay
 from heapwarden.domain.snapshot import Held, Snapshot, Watched
@@ -79,6 +80,7 @@ def full(watched: Watched, snapshot: Snapshot, now: float) -> Json:
         "script": process.script,
         "role": process.role,
         "uid": process.uid,
+        "pod": _pod(watched.place),
         "startedAt": process.started_at,
         "sources": dict(sample.sources),
         "swap": None if kernel is None else kernel.swap_bytes,
@@ -124,6 +126,13 @@ def _held(held: Held | None) -> Json | None:
     if held is None:
         return None
     return {"code": held.code, "text": held.text, "reason": held.trigger.reason, "wanted": held.trigger.text}
+
+
+def _pod(place: Place | None) -> Json | None:
+    """None of a process that is in no pod, or where that is not known."""
+    if place is None or not place.pod:
+        return None
+    return {"namespace": place.namespace, "name": place.pod, "uid": place.uid, "container": place.container}
 
 
 def _checkup(found: Checkup) -> Json:
