@@ -149,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def _go_wrong(self, fault: Fault) -> None:
-        self.close_connection = fault.how != ""
+        self.close_connection = fault.how in ("close", "hang", "huge")
         match fault.how:
             case "hang":
                 self.server.api.let_go.wait(60)
