@@ -61,6 +61,8 @@ from heapwarden.sources.listening import ListeningPorts
 from heapwarden.sources.procfs import ProcfsSource, namespace_pids
 from heapwarden.sources.reporter.server import ReporterServer
 from heapwarden.sources.tree import TreeSource
+from heapwarden.web import agent_check
+from heapwarden.web.agent_check_server import AgentCheckServer
 from heapwarden.web.app import create_app
 from heapwarden.web.gate import Gate
 from heapwarden.web.live_events import Live
@@ -72,7 +74,10 @@ log = logging.getLogger(__name__)
 
 PROC = Path("/proc")
 BOOT_ID = PROC / "sys" / "kernel" / "random" / "boot_id"
-_FIXED = ("listen", "socket", "socket_mode", "state_dir", "journal_max_age_seconds", "journal_max_rows")
+_FIXED = (
+    *("listen", "agent_check", "socket", "socket_mode"),
+    *("state_dir", "journal_max_age_seconds", "journal_max_rows"),
+)
 """Settings that a running agent can't change."""
 
 
@@ -156,6 +161,9 @@ class Agent:
             interval_seconds=settings.sample_interval_seconds,
         )
         self._http = HttpServer(self._app(registry), settings.listen)
+        self._agent_check: AgentCheckServer | None = None
+        if settings.agent_check is not None:
+            self._agent_check = AgentCheckServer(self._agent_check_line, settings.agent_check, self._clock.monotonic)
         self._tasks: list[asyncio.Task[None]] = []
         self.broken = asyncio.Event()
         """Set when a part has ended that should run for ever: better no agent than half of one."""
@@ -167,6 +175,8 @@ class Agent:
         await self._restarts.start()
         self._configure_reporters()
         await self._reporters.start()
+        if self._agent_check is not None:
+            log.info("HAProxy's agent-check is answered on port %d", await self._agent_check.start())
         work: dict[str, Callable[[], Coroutine[None, None, None]]]
         work = {"tick": self._ticker.run, "reporters": self._reporters.run, "http": self._http.serve}
         if self._log_interval_seconds:
@@ -185,6 +195,8 @@ class Agent:
         self._soon.cancel()
         self._live.stop()
         self._http.stop()
+        if self._agent_check is not None:
+            self._agent_check.stop()
         await self._restarts.stop()
         await self._kubernetes.close()
         await self._reporters.stop()
@@ -268,6 +280,11 @@ class Agent:
             ),
             level=self._pressure.level,
             live=self._live,
+        )
+
+    def _agent_check_line(self, name: str) -> str:
+        return agent_check.line(
+            name, self._watch.snapshot, self._web_options(), self._pressure.level, self._clock.monotonic()
         )
 
     def _live_page(self) -> Live:

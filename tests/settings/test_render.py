@@ -119,6 +119,7 @@ def all_settings(draw: st.DrawFn) -> Settings:
     some = tuple(draw(rules(pid)) for pid in range(1, draw(st.integers(1, 4))))
     return Settings(
         listen=Listen(draw(st.sampled_from(["127.0.0.1", "::1", "a.b"])), draw(st.integers(0, 65535))),
+        agent_check=draw(st.sampled_from([None, Listen("::1", 0), Listen(port=9798)])),
         socket=Path("/run") / draw(st.sampled_from(["x", "a b", "$$", "${A}", "ä", ": #"])),
         socket_mode=draw(st.sampled_from([0o660, 0o600, 0o777])),
         sample_interval_seconds=0.1,

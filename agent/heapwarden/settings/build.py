@@ -21,6 +21,7 @@ def build(file: FileSection, api_token: ApiToken | None, notices: tuple[str, ...
         notices=notices,
         **given(
             listen=file.listen,
+            agent_check=None if isinstance(file.agent_check, Off) else file.agent_check,
             socket=file.socket,
             socket_mode=file.socket_mode,
             state_dir=file.state_dir,

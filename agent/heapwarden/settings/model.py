@@ -8,7 +8,7 @@ from heapwarden.policy.matching import Watchlist
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """An HTTP address. ``port`` 0 lets the kernel choose."""
+    """A TCP address. ``port`` 0 lets the kernel choose."""
 
     host: str = "0.0.0.0"  # noqa: S104  probes and Prometheus come from outside the pod
     port: int = 9797
@@ -29,6 +29,8 @@ class Settings:
     """All settings; the values are the defaults."""
 
     listen: Listen = field(default_factory=Listen)
+    agent_check: Listen | None = None
+    """Where HAProxy's agent-check is answered; None: nowhere."""
     socket: Path = Path("/run/heapwarden/agent.sock")
     socket_mode: int = 0o660
     state_dir: Path = Path("/var/lib/heapwarden")

@@ -6,7 +6,7 @@ from itertools import combinations
 from heapwarden.policy.health import HealthRules, UsageRule
 from heapwarden.settings.build import health_rules, match_of, usage_rule
 from heapwarden.settings.faults import Fault, KeyPath
-from heapwarden.settings.model import Settings
+from heapwarden.settings.model import Listen, Settings
 from heapwarden.settings.pairs_restart import restart_pairs
 from heapwarden.settings.schema import FileSection, HealthSection, MatchSection, ProcessSection, UsageSection
 from heapwarden.settings.schema_restart import RestartSection
@@ -15,6 +15,7 @@ from heapwarden.settings.units import write_duration, write_percentage
 SAMPLES_UNTIL_STALE = 2
 """Figures that come at each interval are up to one interval old; one late frame should not make them count as stale."""
 
+_EVERY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104  compared with, not bound
 _MARKS = ("recover", "unhealthy")
 _DEFAULTS: KeyPath = ("defaults", "health")
 _NAME_A_CONDITION = r"name one, as {command: 'server\.js'}, or move what holds for every process to defaults"
@@ -36,9 +37,22 @@ def impossible_pairs(file: FileSection) -> Iterator[Fault]:
     yield from _matches(file.processes or ())
     if file.api.token is not None and file.api.token_file is not None:
         yield Fault(("api", "token"), "token_file is there too", "keep one of them", (("api", "token_file"),))
+    yield from _addresses(file)
     if file.unmatched == "ignore" and not file.processes:
         wrong = "ignore, and no processes: nothing would ever be watched"
         yield Fault(("unmatched",), wrong, "name some under processes, or write unmatched: watch", (("processes",),))
+
+
+def _addresses(file: FileSection) -> Iterator[Fault]:
+    """One port can't serve both."""
+    listen, check = file.listen or Listen(), file.agent_check
+    if isinstance(check, Listen) and check.port == listen.port != 0 and _meet(check.host, listen.host):
+        wrong = f"port {check.port} is that of listen"
+        yield Fault(("agent_check",), wrong, f"for example :{check.port + 1}", (("listen",),))
+
+
+def _meet(host: str, other: str) -> bool:
+    return host == other or not _EVERY_ADDRESS.isdisjoint((host, other))
 
 
 def _health(path: KeyPath, section: HealthSection, base: HealthRules) -> Iterator[Fault]:

@@ -19,6 +19,7 @@ def tree_of(settings: Settings) -> dict[str, Any]:
     watchlist = settings.watchlist
     tree: dict[str, Any] = {
         "listen": write_listen(settings.listen),
+        "agent_check": _agent_check_text(settings),
         "socket": str(settings.socket),
         "socket_mode": f"{settings.socket_mode:04o}",
         "state_dir": str(settings.state_dir),
@@ -58,6 +59,7 @@ def summary(settings: Settings) -> str:
     usual = [*_health_lines(watchlist.default_health), *restart_lines(watchlist.default_restart)]
     lines = [
         ("listen", write_listen(settings.listen)),
+        *([("agent check", _agent_check_text(settings))] if settings.agent_check is not None else []),
         ("socket", f"{printable(str(settings.socket))} (mode {settings.socket_mode:04o})"),
         ("state", f"{printable(str(settings.state_dir))} ({_journal_text(settings)})"),
         ("requests", _requests_text(settings.api_token)),
@@ -134,6 +136,10 @@ def _usage_text(rule: UsageRule, whole: str) -> str:
 def _journal_text(settings: Settings) -> str:
     age = write_duration(settings.journal_max_age_seconds)
     return f"journal of {age}, at most {settings.journal_max_rows:,} entries"
+
+
+def _agent_check_text(settings: Settings) -> str:
+    return "off" if settings.agent_check is None else write_listen(settings.agent_check)
 
 
 def _requests_text(token: ApiToken | None) -> str:

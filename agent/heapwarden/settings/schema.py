@@ -150,6 +150,11 @@ class FileSection(Section):
         "address; port 0 lets the kernel choose.",
         "127.0.0.1:9797",
     )
+    agent_check: Annotated[Listen | Off | None, kinds.or_off(kinds.LISTEN)] = key(
+        "TCP port that answers HAProxy's agent-check, as `up 75%`, `drain` or `down #reason`; see "
+        "[load-balancers.md](load-balancers.md#haproxy).",
+        "127.0.0.1:9798",
+    )
     socket: Annotated[Path | None, kinds.SOCKET_PATH] = key(
         "Unix socket that reporters connect to.", "/run/heapwarden/agent.sock"
     )

@@ -2,17 +2,16 @@
 
 import asyncio
 import contextlib
-import errno
 import logging
 import socket
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from heapwarden.domain.errors import ListenError
+from heapwarden.web.listening import Listen, bound
 
 log = logging.getLogger(__name__)
 
@@ -25,18 +24,6 @@ SHUTDOWN_SECONDS = 2.0
 """How long answers on their way may take when the server stops."""
 MOST_CONNECTIONS = 1_000
 MOST_HEADER_BYTES = 16_384
-
-
-class Listen(Protocol):
-    """Where to listen; ``port`` 0 lets the kernel choose."""
-
-    @property
-    def host(self) -> str:
-        """Name or address."""
-
-    @property
-    def port(self) -> int:
-        """TCP port."""
 
 
 class HttpServer:
@@ -72,13 +59,9 @@ class HttpServer:
 
         Raises ListenError with what to do about it.
         """
-        host, port = self._listen.host, self._listen.port
-        try:
-            self._socket = _bound(host, port)
-        except OSError as error:
-            raise ListenError(f"can't listen on {_address(host, port)}: {_what_to_do(error, port)}") from error
+        self._socket = bound(self._listen, "--listen")
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(self._stalled_seconds * 1000))
-        return host, self._socket.getsockname()[1]
+        return self._listen.host, self._socket.getsockname()[1]
 
     async def serve(self) -> None:
         """Answer until :meth:`stop`, then end what is on its way, at last by force."""
@@ -168,38 +151,3 @@ class _Protocol(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    bound = socket.socket(family, kind, protocol)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        bound.bind(address)
-        bound.listen(socket.SOMAXCONN)
-        bound.setblocking(False)
-    except OSError:
-        bound.close()
-        raise
-    return bound
-
-
-def _address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _what_to_do(error: OSError, port: int) -> str:
-    if isinstance(error, socket.gaierror):
-        return f"the host is not known ({error.strerror}); give an address of this machine, or 0.0.0.0 for all"
-    match error.errno:
-        case errno.EADDRINUSE:
-            return f"port {port} is in use (`ss -ltnp sport = :{port}` shows by whom); choose another with --listen"
-        case errno.EACCES:
-            return f"port {port} is for privileged users; choose one above 1023 with --listen"
-        case errno.EADDRNOTAVAIL:
-            return "this machine does not have that address; choose another with --listen, or 0.0.0.0 for all"
-    return f"{error.strerror}; choose another address with --listen"
