@@ -14,10 +14,16 @@ from pathlib import Path
 import pytest
 
 from fakes.conditions import wait_for
+from fakes.guides import Newcomer
 from fakes.machine import ROOT, Answer, Program, free_port, get, program
 
 README = (ROOT / "README.md").read_text()
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "deploy").rglob("*.md")),
+]
 AGENT_PORT, DEMO_PORT, SOCKET = "9797", "3000", "/tmp/heapwarden.sock"  # noqa: S108  as the README has it
 
 
@@ -38,6 +44,7 @@ class Reader:
     demo_port: str = field(default_factory=lambda: str(free_port()))
     environment: dict[str, str] = field(default_factory=dict)
     running: Program | None = None
+    newcomer: Newcomer = field(default_factory=Newcomer)
 
     def own(self, command: str) -> str:
         """The command with ports and socket of this reader's own."""
@@ -189,6 +196,11 @@ def history(reader: Reader, command: str) -> None:
         assert what in told
 
 
+def in_cluster(reader: Reader, command: str) -> None:
+    """What would be applied is right and safe, and what is spoken of was applied. tests/container runs the pod."""
+    reader.newcomer.follow(command)
+
+
 def pip_install(_: Reader, command: str) -> None:
     """What would be installed, with the extra; nothing is fetched or changed."""
     words = shlex.split(command)[1:]
@@ -256,6 +268,11 @@ STEPS: dict[str, Callable[[Reader, str], None]] = {
     "heapwarden doctor": consult_doctor,
     "promtool check rules 'dashboards/prometheus/*.rules.yaml'": check_rules,
 }
+
+
+IN_CLUSTER = ("docker build ", "kubectl ", "helm install ")
+"""How commands begin that need a cluster."""
+STEPS |= {command: in_cluster for command in commands() if command.startswith(IN_CLUSTER)}
 
 
 @pytest.fixture
