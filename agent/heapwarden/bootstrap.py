@@ -33,6 +33,10 @@ from heapwarden.journal import SqliteJournal
 from heapwarden.kubernetes.api import KubernetesApi
 from heapwarden.kubernetes.leases import LeaseCoordinator
 from heapwarden.kubernetes.own_pod import OwnPod
+from heapwarden.kubernetes.pod_feed import PodFeed
+from heapwarden.kubernetes.pod_places import PodPlaces
+from heapwarden.kubernetes.pod_table import PodTable
+from heapwarden.kubernetes.selection import NODE, Selection, selection
 from heapwarden.kubernetes.service_account import ServiceAccount
 from heapwarden.runtime import memory_log
 from heapwarden.runtime.checkups import Checkups
@@ -76,7 +80,7 @@ PROC = Path("/proc")
 BOOT_ID = PROC / "sys" / "kernel" / "random" / "boot_id"
 _FIXED = (
     *("listen", "agent_check", "socket", "socket_mode"),
-    *("state_dir", "journal_max_age_seconds", "journal_max_rows"),
+    *("state_dir", "journal_max_age_seconds", "journal_max_rows", "ask_pods"),
 )
 """Settings that a running agent can't change."""
 
@@ -118,7 +122,9 @@ class Agent:
         self._ports = PortsInTime(ListeningPorts(PROC), self._metrics)
         self._kubernetes = KubernetesApi(ServiceAccount.of(os.environ))
         own_pod = OwnPod(os.environ)
-        evict = EvictActuator(self._kubernetes, own_pod)
+        cgroups, per_node = CgroupSource(PROC), bool(os.environ.get(NODE))
+        places = self._pod_places(own_pod, cgroups, per_node=per_node)
+        evict = EvictActuator(self._kubernetes, places if per_node else own_pod)
         leases = LeaseCoordinator(self._kubernetes, own_pod, self._clock)
         tools = Tools(
             ground=Ground(self._watch, discovery, self._clock, self._ports),
@@ -130,10 +136,11 @@ class Agent:
         )
         self._restarts = Restarts(tools, default_method=default_method, boot=_boot_id())
         self._watch.ignores = _is_ours
+        if per_node or self._pods is not None:
+            self._watch.place_of = places.place_of
         self._watch.on_drained = self._restarts.drained
-        cgroups = CgroupSource(PROC)
         self._statuses = PidfdExitStatuses(self._watch.ended, PROC)
-        witnesses = Witnesses(self._statuses, cgroups, self._restarts.of, self._watch.restart_rules_for)
+        witnesses = Witnesses(self._statuses, cgroups, self._restarts.of, self._watch.restart_rules_for, places)
         self._exits = Exits(witnesses, self._journal, self._clock)
         self._watch.on_admitted = self._admitted
         self._watch.on_ended = self._exits.ended
@@ -179,6 +186,8 @@ class Agent:
             log.info("HAProxy's agent-check is answered on port %d", await self._agent_check.start())
         work: dict[str, Callable[[], Coroutine[None, None, None]]]
         work = {"tick": self._ticker.run, "reporters": self._reporters.run, "http": self._http.serve}
+        if self._pods is not None:
+            work["pods"] = self._pods.run
         if self._log_interval_seconds:
             work["memory log"] = lambda: memory_log.run(self._watch, self._clock, self._log_interval_seconds)
         for name, run in work.items():
@@ -239,6 +248,12 @@ class Agent:
         if why is not None and settings.watchlist.asks_kubernetes:
             yield f"method evict and coordinate hold back all restarts here: {why}"
 
+        wanted = selection(settings.ask_pods, os.environ, OwnPod(os.environ).namespace)
+        if isinstance(wanted, str):
+            yield wanted
+        elif wanted is not None and why is not None:
+            yield f"of pods only their uids are known: {why}"
+
     def restarting(self, pid_of_child: int) -> bool:
         """Whether the end of this started command belongs to a restart of ours, so that it is to be started again.
 
@@ -259,6 +274,15 @@ class Agent:
     def _counts_children(self, process: ProcessId) -> bool:
         rules = self._watch.rules_of(process)
         return rules is not None and rules.tree and rules.max_memory is not None
+
+    def _pod_places(self, own_pod: OwnPod, cgroups: CgroupSource, *, per_node: bool) -> PodPlaces:
+        """Where processes run: by the kernel's word and, where that is wanted and can be, by the API's."""
+        table, wanted = PodTable(), selection(self._settings.ask_pods, os.environ, own_pod.namespace)
+        self._pods: PodFeed | None = None
+        if isinstance(wanted, Selection) and self._kubernetes.unusable() is None:
+            self._pods = PodFeed(ServiceAccount.of(os.environ), table, self._metrics, wanted)
+        own_uid = own_pod.pod.uid if own_pod.pod is not None else ""
+        return PodPlaces(cgroups.pod_path, table, own_uid=own_uid, shown=per_node)
 
     def _app(self, registry: CollectorRegistry) -> FastAPI:
         """The HTTP side over whatever the newest snapshot and settings are."""

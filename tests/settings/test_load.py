@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic.fields import FieldInfo
 
 from heapwarden.domain.errors import SettingsError
+from heapwarden.domain.place import AskPods
 from heapwarden.domain.restart import Hook, Method, Plan
 from heapwarden.policy.health import HealthRules, HeapDenominator, OnUnknown, UsageRule
 from heapwarden.policy.matching import Match, ProcessRule, Watchlist
@@ -31,6 +32,7 @@ api: {token: "${TOKEN}"}
 sample_interval: 250ms
 gc_profiler: off
 prom_client_metrics: on
+kubernetes: {pods: own}
 history_memory: 32M
 retry_after: 1m
 unmatched: ignore
@@ -172,6 +174,7 @@ def test_every_key_arrives() -> None:
         sample_interval_seconds=0.25,
         gc_profiler=False,
         prom_client_metrics=True,
+        ask_pods=AskPods.OWN,
         history_bytes=32 * 2**20,
         retry_after_seconds=60.0,
         watchlist=Watchlist((first, second), watch_unmatched=False, default_health=health, default_restart=restart),

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from heapwarden.domain.place import AskPods
 from heapwarden.domain.restart import Hook, Method, Plan
 from heapwarden.policy.health import HealthRules, HeapDenominator, OnUnknown, UsageRule
 from heapwarden.policy.matching import Match, ProcessRule, Watchlist
@@ -125,6 +126,7 @@ def all_settings(draw: st.DrawFn) -> Settings:
         sample_interval_seconds=0.1,
         gc_profiler=draw(st.booleans()),
         prom_client_metrics=draw(st.booleans()),
+        ask_pods=draw(st.sampled_from(AskPods)),
         history_bytes=draw(st.sampled_from([0, 2**20, 8 * 2**20, 2**30])),
         retry_after_seconds=float(draw(st.integers(1, 3600))),
         state_dir=Path("/var") / draw(st.sampled_from(["x", "$$ {"])),

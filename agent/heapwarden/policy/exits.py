@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from signal import SIGABRT, SIGHUP, SIGINT, SIGKILL, SIGTERM, Signals
 
 from heapwarden.analysis.pressure import container_ratio, heap_ratio
-from heapwarden.domain.exit import ExitName, ExitReason, ExitStatus
+from heapwarden.domain.exit import ExitName, ExitReason, ExitStatus, Termination
 from heapwarden.domain.health import HealthState
 from heapwarden.domain.restart import Restart, Stage
 from heapwarden.domain.sample import Isolate
@@ -22,6 +22,8 @@ SILENT_SECONDS = 1.0
 heap lets no others out. Measured, 64 to 1,024 MB were filled so in 0.8 to 5.8 s."""
 NODE_BYTES = 48 * 2**20
 """Resident memory of a Node besides its heap."""
+OOM_KILLED = "OOMKilled"
+"""The kubelet's reason for a container in which the kernel has killed for memory."""
 STOPPING = frozenset({SIGTERM, SIGINT, SIGHUP})
 """What people and supervisors stop a process with."""
 _SIGNAL_BASE, _SIGNALS = 128, 64
@@ -41,6 +43,21 @@ class Evidence:
     status: ExitStatus | None = None
     oom_kills: int | None = None
     """Processes of its cgroup that the kernel had just killed for memory; None where the kernel does not tell."""
+    termination: Termination | None = None
+    """Of its container, by the kubelet's word. The kernel's own counts for more."""
+
+    @property
+    def open(self) -> bool:
+        """Whether the kubelet's word could say what is not known otherwise."""
+        if self.termination is not None:
+            return False
+        killed = self.status is not None and signal_of(self.status) == SIGKILL
+        return self.status is None or (killed and self.oom_kills is None)
+
+    @property
+    def code(self) -> int | None:
+        """The exit code where the kernel has not told it."""
+        return self.said if self.said is not None or self.termination is None else self.termination.code
 
     @property
     def said(self) -> int | None:
@@ -94,14 +111,41 @@ def _by_signs(evidence: Evidence) -> ExitReason:
     if status is None and evidence.said is not None:
         status = ExitStatus(code=evidence.said)
     if status is None:
-        return _by_last_figures(evidence)
+        return _without_status(evidence)
+    return _by_status(evidence, status)
+
+
+def _by_status(evidence: Evidence, status: ExitStatus) -> ExitReason:
     signal = signal_of(status)
     if signal == SIGABRT:
         return ExitReason.HEAP_OOM if _heap_was_full(evidence) else ExitReason.CRASH
     if signal == SIGKILL:
-        return ExitReason.CGROUP_OOM if evidence.oom_kills else ExitReason.CRASH
+        return ExitReason.CGROUP_OOM if _killed_for_memory(evidence) else ExitReason.CRASH
     clean = signal in STOPPING or status.code == 0
     return ExitReason.CLEAN if clean else ExitReason.CRASH
+
+
+def _killed_for_memory(evidence: Evidence) -> bool:
+    """Of one that SIGKILL has ended. Where the kernel counts such kills, nobody knows better."""
+    if evidence.oom_kills is not None:
+        return evidence.oom_kills > 0
+    return evidence.termination is not None and evidence.termination.reason == OOM_KILLED
+
+
+def _without_status(evidence: Evidence) -> ExitReason:
+    """By the container's end and the last figures.
+
+    A container ends as its first process does, which may be a shell or npm: what they say with a code of their own is
+    not what Node ended with. A signal's number they pass on.
+    """
+    told = evidence.termination
+    by_figures = _by_last_figures(evidence)
+    if told is None or by_figures is ExitReason.CGROUP_OOM:
+        return by_figures
+    status = ExitStatus(code=told.code)
+    if signal_of(status) is not None or by_figures is ExitReason.UNKNOWN:
+        return _by_status(evidence, status)
+    return by_figures
 
 
 def _by_last_figures(evidence: Evidence) -> ExitReason:
@@ -116,7 +160,7 @@ def _by_last_figures(evidence: Evidence) -> ExitReason:
 def _out_of_memory_all_the_same(evidence: Evidence, reason: ExitReason) -> bool:
     """Whether memory ran out although the restart had begun. A heap that was merely full is why there was one."""
     if reason is ExitReason.HEAP_OOM:
-        return evidence.status is not None
+        return evidence.status is not None or evidence.termination is not None
     return reason is ExitReason.CGROUP_OOM and not evidence.killed_by_us
 
 
@@ -168,12 +212,23 @@ def _ending(evidence: Evidence) -> str:
     status = evidence.status
     if status is None:
         said = evidence.said
-        own = f"the app itself said that it ends with exit code {said}" if said is not None else ""
-        return own or "its exit status is not known: it is no child of the agent, and this kernel did not tell"
+        if said is not None:
+            return f"the app itself said that it ends with exit code {said}"
+        if evidence.termination is not None:
+            return _container_ended(evidence.termination)
+        return "its exit status is not known: it is no child of the agent, and this kernel did not tell"
     signal = signal_of(status)
     if status.signal is not None:
         return f"ended by {_signal_name(status.signal)}"
     return f"exit code {status.code}" + (f", which stands for {_signal_name(signal)}" if signal is not None else "")
+
+
+def _container_ended(told: Termination) -> str:
+    signal = signal_of(ExitStatus(code=told.code))
+    stands_for = f", which stands for {_signal_name(signal)}" if signal is not None else ""
+    return (
+        f"its container ended with exit code {told.code}{stands_for} ({told.reason or 'no reason'}), the kubelet says"
+    )
 
 
 def _signal_name(number: int) -> str:
@@ -189,6 +244,8 @@ def _kills(evidence: Evidence) -> Iterator[str]:
         limited = container is None or container.limit_bytes
         why = "for memory" if limited else "as the machine's memory ran out"
         yield f"the kernel had just killed {kills} process{'es' if kills > 1 else ''} of its container {why}"
+    elif evidence.termination is not None and evidence.termination.reason == OOM_KILLED and kills is None:
+        yield "the kubelet says that its container was OOMKilled"
     elif evidence.status is None or signal_of(evidence.status) == SIGKILL:
         yield (
             "the kernel counts no kill for memory in its container"

@@ -8,17 +8,21 @@ from dataclasses import dataclass, replace
 from heapwarden.domain.event import Event, EventKind
 from heapwarden.domain.exit import ExitName, ExitReason
 from heapwarden.domain.identity import Name, Process, ProcessId
+from heapwarden.domain.place import placed
 from heapwarden.domain.restart import Figure, Restart
 from heapwarden.domain.snapshot import Watched
 from heapwarden.policy.exits import Evidence, advice, name
 from heapwarden.policy.restart import RestartRules
-from heapwarden.ports import Clock, ExitStatuses, Journal, OomKills
+from heapwarden.ports import Clock, ExitStatuses, Journal, OomKills, Terminations
 from heapwarden.runtime.telling import figures_of
 
 log = logging.getLogger(__name__)
 
 STATUS_SECONDS = 2.0
 """How long an exit status is waited for: the kernel tells it once the parent has reaped the process."""
+TOLD_SECONDS = 10.0
+"""How long the kubelet's word is waited for where the kernel leaves open how it was: the kubelet looks at containers once
+a second, and tells the API a moment later."""
 POLL_SECONDS = 0.05
 MOST_WAITING = 1_000
 """Ends that wait for their status at one time; further ones are named without."""
@@ -37,6 +41,8 @@ class Witnesses:
     restart_of: Callable[[ProcessId], Restart | None]
     """The restart under way that has asked this process to end."""
     rules_of: Callable[[Process], RestartRules | None]
+    terminations: Terminations | None = None
+    """None: nobody tells of containers."""
 
 
 class Exits:
@@ -61,7 +67,7 @@ class Exits:
             status=ask.statuses.status(id_),
             oom_kills=ask.oom_kills.lately(id_),
         )
-        if evidence.status is not None or not id_.visible or len(self._waiting) >= MOST_WAITING:
+        if not id_.visible or len(self._waiting) >= MOST_WAITING or not self._waits(evidence, evidence.at):
             self._settle(evidence)
             return
         self._waiting[id_] = evidence
@@ -73,7 +79,7 @@ class Exits:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        self._look(self._clock.monotonic() + STATUS_SECONDS)
+        self._look(self._clock.monotonic() + TOLD_SECONDS)
 
     async def _wait(self) -> None:
         """Until nobody waits any more."""
@@ -86,19 +92,32 @@ class Exits:
                 self._waiting.clear()
 
     def _look(self, now: float) -> None:
-        """Name those whose status is there, or late."""
-        for id_, evidence in list(self._waiting.items()):
-            status = self._witnesses.statuses.status(id_)
-            if status is not None or now - evidence.at >= STATUS_SECONDS:
+        """Name those of whom enough is known, and those who have waited long enough."""
+        told = self._witnesses.terminations
+        for id_, before in list(self._waiting.items()):
+            status = before.status or self._witnesses.statuses.status(id_)
+            termination = told.of(before.watched.place) if told is not None else None
+            evidence = replace(before, status=status, termination=termination)
+            if not self._waits(evidence, now):
                 del self._waiting[id_]
-                self._settle(replace(evidence, status=status))
+                self._settle(evidence)
+            else:
+                self._waiting[id_] = evidence
+
+    def _waits(self, evidence: Evidence, now: float) -> bool:
+        """Whether more may still be told that would make a difference."""
+        if not evidence.open:
+            return False
+        told, waited = self._witnesses.terminations, now - evidence.at
+        expected = told is not None and evidence.said is None and told.expected(evidence.watched.place)
+        return waited < (TOLD_SECONDS if expected else STATUS_SECONDS) and (expected or evidence.status is None)
 
     def _settle(self, evidence: Evidence) -> None:
         named = name(evidence)
         watched = evidence.watched
         if named.reason is ExitReason.CGROUP_OOM:
             self._witnesses.oom_kills.claim(watched.process.id)
-        self._count(watched.name, named.reason)
+        self._count(placed(watched.name, watched.place), named.reason)
         self._tell(evidence, named)
 
     def _count(self, name_: Name, reason: ExitReason) -> None:
@@ -141,7 +160,7 @@ def _figures(evidence: Evidence) -> dict[str, Figure]:
         "heap_ratio": findings.pressure.heap_ratio,
         "container_ratio": findings.pressure.container_ratio,
         "oom_kills": evidence.oom_kills,
-        "exit_code": status.code if status is not None else evidence.said,
+        "exit_code": status.code if status is not None else evidence.code,
         "signal": status.signal if status is not None else None,
     }
     return figures | {key: figure for key, figure in more.items() if figure is not None}

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 
+from heapwarden.domain.place import AskPods
 from heapwarden.policy.health import HealthRules, HeapDenominator, OnUnknown, UsageRule
 from heapwarden.policy.matching import Match, ProcessRule, Watchlist
 from heapwarden.settings.build_restart import given, merged, merged_restart, restart_rules
@@ -32,6 +33,7 @@ def build(file: FileSection, api_token: ApiToken | None, notices: tuple[str, ...
             prom_client_metrics=file.prom_client_metrics,
             history_bytes=0 if isinstance(file.history_memory, Off) else file.history_memory,
             retry_after_seconds=file.retry_after,
+            ask_pods=AskPods(file.kubernetes.pods) if file.kubernetes.pods else None,
         ),
     )
 

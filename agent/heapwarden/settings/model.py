@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from heapwarden.domain.place import AskPods
 from heapwarden.policy.matching import Watchlist
 
 
@@ -47,6 +48,7 @@ class Settings:
     """Memory for the live page's charts, of all processes together; 0: none."""
     retry_after_seconds: float = 10.0
     """Told to load balancers with a 503."""
+    ask_pods: AskPods = AskPods.AUTO
     watchlist: Watchlist = field(default_factory=Watchlist)
     notices: tuple[str, ...] = ()
     """What is right in the file and yet deserves a word, one line each."""

@@ -27,6 +27,7 @@ def tree_of(settings: Settings) -> dict[str, Any]:
             "max_age": write_duration(settings.journal_max_age_seconds),
             "max_rows": str(settings.journal_max_rows),
         },
+        "kubernetes": {"pods": str(settings.ask_pods)},
         "sample_interval": write_duration(settings.sample_interval_seconds),
         "gc_profiler": settings.gc_profiler,
         "prom_client_metrics": settings.prom_client_metrics,

@@ -12,6 +12,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic.fields import FieldInfo
 
+from heapwarden.domain.place import AskPods
 from heapwarden.policy.health import HeapDenominator, OnUnknown
 from heapwarden.settings import kinds
 from heapwarden.settings.faults import KeyPath
@@ -142,6 +143,17 @@ class ApiSection(Section):
     )
 
 
+class KubernetesSection(Section):
+    """What the Kubernetes API is asked about pods."""
+
+    pods: Annotated[str | None, kinds.choice(*AskPods)] = key(
+        "Pods to know from the API: their names for labels, and why their containers ended. `auto`: those of the node "
+        "that the variable `HEAPWARDEN_NODE_NAME` names, and none where it is not set. `own`: the agent's own pod, for "
+        "a sidecar. `off`: none; on a node, labels have uids.",
+        "own",
+    )
+
+
 class FileSection(Section):
     """The whole file."""
 
@@ -171,6 +183,11 @@ class FileSection(Section):
         default=ApiSection(),
         description="Whoever has its token may restart and drain by request; without one nobody may.",
         examples=["{token_file: /etc/heapwarden/token}"],
+    )
+    kubernetes: KubernetesSection = Field(
+        default=KubernetesSection(),
+        description="What the Kubernetes API is asked about pods.",
+        examples=["{pods: own}"],
     )
     sample_interval: Annotated[float | None, kinds.time("100ms", "1m")] = key(
         "How often figures are taken, by the agent and by the reporters.", "1s"
