@@ -1,8 +1,9 @@
 """``/live/events`` over a real connection: who gets what, who may look, and how it ends."""
 
 import asyncio
+import contextlib
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,6 +23,7 @@ from heapwarden.runtime.history import History
 from heapwarden.settings.model import Listen
 from heapwarden.web import live_events as module
 from heapwarden.web.app import create_app
+from heapwarden.web.event_stream import EventStream, Seats
 from heapwarden.web.live_events import MOST_STREAMS, Live
 from heapwarden.web.live_view import MOST_POINTS
 from heapwarden.web.options import Page, WebOptions
@@ -316,6 +318,35 @@ async def test_who_does_not_read_is_dropped_and_keeps_nobody_waiting(agent: Agen
             assert len(connections) == 1
             assert overview["at"] > NOW
             await eventually(lambda: agent.live._seats._free == MOST_STREAMS - 1)
+
+
+async def test_who_has_left_is_let_go_whatever_happens_meanwhile() -> None:
+    """A cancellation that is lost on the way must not keep a seat taken for ever."""
+    sent: list[bytes] = []
+    left = asyncio.Event()
+
+    async def pieces() -> AsyncGenerator[bytes]:
+        yield b"first"
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        while True:
+            yield b"for nobody"
+
+    async def send(message: Any) -> None:
+        sent.append(message.get("body", b""))
+        if sent[-1] == b"first":
+            left.set()
+
+    async def receive() -> dict[str, str]:
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    seats = Seats(1)
+    async with asyncio.timeout(15):
+        await EventStream(pieces(), seats)({"type": "http", "method": "GET"}, receive, send)
+    assert sent == [b"", b"first"]
+    with seats.one() as free:
+        assert free
 
 
 @pytest.mark.parametrize(

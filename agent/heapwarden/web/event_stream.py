@@ -68,8 +68,8 @@ class EventStream(Response):
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
-        sending = asyncio.ensure_future(self._send(send))
         leaving = asyncio.ensure_future(_left(receive))
+        sending = asyncio.ensure_future(self._send(send, leaving))
         try:
             await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -79,9 +79,12 @@ class EventStream(Response):
         if not sending.cancelled():
             sending.result()
 
-    async def _send(self, send: Send) -> None:
+    async def _send(self, send: Send, leaving: "asyncio.Future[None]") -> None:
+        """A cancellation can be lost in what is awaited here (asyncio.wait_for before Python 3.12)."""
         async with contextlib.aclosing(self._pieces) as pieces:
             async for piece in pieces:
+                if leaving.done():
+                    return
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 

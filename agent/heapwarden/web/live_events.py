@@ -90,7 +90,8 @@ class Live:
             if new := await entries.news():
                 yield new
             try:
-                await asyncio.wait_for(woken.wait(), HEARTBEAT_SECONDS)
+                async with asyncio.timeout(HEARTBEAT_SECONDS):
+                    await woken.wait()
             except TimeoutError:
                 yield HEARTBEAT
 
