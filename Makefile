@@ -27,7 +27,7 @@ test: .cache/dev .cache/nodes .cache/parts .cache/live-dev lint ## Set everythin
 	@$(BIN)/pytest -n 4 --dist worksteal $(ARGS)
 
 test-container: .cache/dev .cache/nodes ## Build the image and run it in real containers (needs root)
-	@scripts/install-parts podman buildah runc debootstrap busybox-static \
+	@scripts/install-parts podman buildah runc catatonit debootstrap busybox-static \
 	  || { echo "SKIPPED: podman can't be installed here, and no container can be run without it"; exit 0; }
 	$(BIN)/pytest tests/container $(ARGS)
 

@@ -13,7 +13,7 @@ from fakes.podman import STORE, Podman, PodmanError
 PYTHON, NODE, BUSYBOX = (
     f"docker.io/library/{name}" for name in ("python:3.12-slim", "node:22-slim", "busybox:1.37-musl")
 )
-AGENT, REPORTER, DEMO = "localhost/heapwarden", "localhost/heapwarden-reporter", "localhost/demo"
+AGENT, REPORTER = "localhost/heapwarden", "localhost/heapwarden-reporter"
 _SUITE = "bookworm"
 _CERTIFICATES = Path("etc/ssl/certs/ca-certificates.crt")
 _APPLETS = ("sh", "cp", "mv", "ls", "cat", "sleep", "true", "id", "sha256sum")
@@ -32,13 +32,11 @@ def make_bases(podman: Podman) -> None:
 
 
 def build(podman: Podman) -> None:
-    """The agent's image, the reporter's, and one with the demo app."""
+    """The agent's image and the reporter's."""
     make_bases(podman)
     for name, more in ((AGENT, ()), (REPORTER, ("--target", "reporter"))):
         options = ("--format", "docker", "--network", "host", "--tag", name, *more)
         podman("build", *options, ROOT, seconds=900)
-    recipe = f'FROM {NODE}\nCOPY . /app\nWORKDIR /app\nUSER 10001:10001\nCMD ["node", "server.js"]\n'
-    podman("build", "--tag", DEMO, "--file", "-", ROOT / "config" / "examples" / "demo", input=recipe)
 
 
 def size(podman: Podman, image: str) -> int:

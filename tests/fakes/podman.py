@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from fakes.machine import ROOT, AgentHandle, Answer, get, program
 
 T = TypeVar("T")
+Done = subprocess.CompletedProcess[str]
 STORE = ROOT / ".cache" / "container"
 AGENT_PORT, AGENT_SOCKET = 9797, Path("/run/heapwarden/agent.sock")
 _CLONE_NEWNET = 0x40000000
@@ -46,7 +47,7 @@ class Podman:
         """Of every call."""
         return {**os.environ, "CONTAINERS_CONF": str(self._config)}
 
-    def call(self, *arguments: str | Path, seconds: float = 120, **options: Any) -> "subprocess.CompletedProcess[str]":
+    def call(self, *arguments: str | Path, seconds: float = 120, **options: Any) -> Done:
         """Any exit code is an answer."""
         command = self.command(*arguments)
         return subprocess.run(
