@@ -3,7 +3,7 @@
 from mixin.rules.closest import CLOSEST
 from mixin.rules.events import EVENTS
 from mixin.rules.forecast import FORECAST
-from mixin.rules.promql import aggregate, labels, named, per_workload
+from mixin.rules.promql import aggregate, block, labels, named, per_workload
 from mixin.rules.rule import Recording, RecordingGroup
 from mixin.vocabulary import (
     GC_MAJOR_BUCKET,
@@ -51,11 +51,14 @@ clamp_min(
   heapwarden_container_limit_bytes - max_over_time(heapwarden_container_memory_bytes[1h]),
   0
 )"""
-# Workers of one name share their container and each repeats its figures, so one of them is taken.
+# Processes that share a container each repeat its figures, so one of them is taken. Those of a pod share it, unless an
+# agent of the node names containers; on a host nobody tells, and each name is taken for a container of its own.
+_HOME = ("cluster", "namespace", "workload", "pod", "instance", "container")
+_OF_NAMES = aggregate("min", (*_HOME, "process"), _LIMIT_UNUSED)
+_NAMED = f'label_replace(\n{block(_OF_NAMES)},\n  "name", "$1", "process", "(.+)"\n)'
+_NAMED_ON_HOSTS = f'label_replace(\n{block(_NAMED)},\n  "name", "", "pod", ".+"\n)'
 _LIMIT_UNUSED_ONCE = aggregate(
-    "sum",
-    named(()),
-    aggregate("min", (label for label in IDENTITY if label != "worker"), _LIMIT_UNUSED),
+    "sum", named(()), f"bottomk by ({labels((*_HOME, 'name'))}) (\n  1,\n{block(_NAMED_ON_HOSTS)}\n)"
 )
 
 _GC_MAJOR = 'rate(heapwarden_gc_duration_seconds_bucket{kind=~"major|incremental"}[5m])'
