@@ -251,8 +251,11 @@ def test_permissions_that_are_missing() -> None:
     for code in wanted:
         assert "`runAsUser: 1000` and `runAsGroup: 1001`" in problems[code].remedy
         assert "--user 1000:1001" in problems[code].remedy
-    assert "CAP_KILL" in problems[ProblemCode.SIGNAL_NOT_PERMITTED].remedy
-    assert "CAP_SYS_PTRACE" in problems[ProblemCode.ENVIRON_UNREADABLE].remedy
+        assert "`runAsUser: 0` and `capabilities:" in problems[code].remedy
+    assert "{add: [KILL]}" in problems[ProblemCode.SIGNAL_NOT_PERMITTED].remedy
+    assert "{add: [SYS_PTRACE, DAC_READ_SEARCH]}" in problems[ProblemCode.ENVIRON_UNREADABLE].remedy
+    assert "CAP_SYS_PTRACE CAP_DAC_READ_SEARCH" in problems[ProblemCode.ENVIRON_UNREADABLE].remedy
+    assert "{add: [SYS_PTRACE]}" in problems[ProblemCode.CONTAINER_UNREADABLE].remedy
 
 
 def test_permissions_that_nobody_needs() -> None:
