@@ -223,6 +223,17 @@ def test_rows_lead_to_their_process(name: str, title: str) -> None:
         assert passed == {label: label for label in variables}
 
 
+def test_an_alert_leads_to_a_process_where_it_names_one() -> None:
+    """One about an agent has a pod and no process, and Process would have nothing to show."""
+    (panel,) = (panel for panel in panels(BOARDS[FLEET]) if panel["title"] == "Alerts that fire")
+    linked = {
+        one["matcher"]["options"]
+        for one in panel["fieldConfig"]["overrides"]
+        if any(option["id"] == "links" for option in one["properties"])
+    }
+    assert linked == {"process"}
+
+
 @each
 def test_a_dashboard_is_one_of_a_family(board: Board) -> None:
     """What all of them share."""

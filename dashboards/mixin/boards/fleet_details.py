@@ -70,7 +70,7 @@ def alerts() -> tuple[Panel, ...]:
     hidden = option("custom.hidden", True)
     for column in ("Value", "alertstate"):
         table.override_by_name(column, [hidden])
-    return (quiet(with_links(without_time(table))),)
+    return (quiet(with_links(without_time(table), "process")),)
 
 
 def exits() -> tuple[Panel, ...]:

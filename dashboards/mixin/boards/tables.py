@@ -50,9 +50,9 @@ def without_time(panel: table.Panel) -> table.Panel:
     return panel.with_transformation(DataTransformerConfig(id_val="organize", options=options))
 
 
-def with_links(panel: table.Panel) -> table.Panel:
-    """The panel with a link to Process on the name of each process and pod."""
-    for column in ("pod", "process"):
+def with_links(panel: table.Panel, *columns: str) -> table.Panel:
+    """The panel with a link to Process on the name of each process and pod, or of these columns."""
+    for column in columns or ("pod", "process"):
         panel.override_by_name(column, [option("links", [process_of_row()])])
     return panel
 
