@@ -133,7 +133,11 @@ class _Handler(BaseHTTPRequestHandler):
         given = json.loads(body) if body else {}
         asked = Asked(verb, found["group"] or "", resource, found["namespace"] or "", found["name"] or "", query, given)
         if verb == "watch":
-            self._stream(asked)
+            refused = api.cluster.refusal(asked)
+            if refused is None:
+                self._stream(asked)
+            else:
+                self._answer(*refused)
             return
         code, answer = api.cluster.answer(asked)
         if fault is not None:

@@ -85,6 +85,8 @@ class Cluster:
     """Watches from before are told that it is gone."""
     events: list[tuple[int, str, Json]] = field(default_factory=list)
     """Version, type and pod."""
+    page_pods: int = 0
+    """How many pods are in one part of a list; 0: all."""
     generation: int = 0
     """Grows when all watches are to be closed."""
     lock: threading.Condition = field(default_factory=threading.Condition)
@@ -110,6 +112,19 @@ class Cluster:
         """It is gone."""
         with self.lock:
             self._changed("DELETED", self.pods.pop((namespace, name)))
+
+    def say(self, what: str, thing: Json) -> None:
+        """Something that watches are told besides pods: a ``BOOKMARK``, or what no server should say."""
+        with self.lock:
+            self.version += 1
+            self.events.append((self.version, what, thing))
+            self.lock.notify_all()
+
+    def bookmark(self) -> None:
+        """Tell watches how far they have come, as a server does once a minute."""
+        metadata = {"resourceVersion": str(self.version + 1), "creationTimestamp": None}
+        spec = {"containers": None}
+        self.say("BOOKMARK", {"kind": "Pod", "apiVersion": "v1", "metadata": metadata, "spec": spec, "status": {}})
 
     def close_watches(self) -> None:
         """As a server does after some minutes."""
@@ -145,14 +160,17 @@ class Cluster:
             handler = known.get((asked.verb, asked.resource))
             return handler(asked) if handler else status(404, "the server could not find the requested resource")
 
+    def refusal(self, asked: Asked) -> Answer | None:
+        """Why not, by the rules."""
+        with self.lock:
+            return self._forbidden(asked)
+
     def watch(self, asked: Asked) -> Iterator[Json | None]:
         """Events of pods from a version on, None where a moment passed without any; ends where watches are closed."""
-        refused = self._forbidden(asked)
         seen, generation = int(asked.query.get("resourceVersion") or self.version), self.generation
         ends = time.monotonic() + float(asked.query.get("timeoutSeconds", 300))
-        if refused is not None or seen < self.oldest:
-            old = status(410, f"too old resource version: {seen} ({self.oldest})", "Expired")
-            yield {"type": "ERROR", "object": (refused or old)[1]}
+        if seen < self.oldest:
+            yield {"type": "ERROR", "object": status(410, f"too old resource version: {seen} ({self.oldest})")[1]}
             return
         while generation == self.generation and time.monotonic() < ends:
             with self.lock:
@@ -182,7 +200,11 @@ class Cluster:
     def _list(self, asked: Asked) -> Answer:
         pods = [pod for pod in self.pods.values() if _selected(pod, asked.query)]
         metadata = {"resourceVersion": str(self.version)}
-        return 200, {"kind": "PodList", "apiVersion": "v1", "metadata": metadata, "items": pods}
+        begin = int(asked.query.get("continue", 0))
+        end = begin + (self.page_pods or len(pods))
+        if end < len(pods):
+            metadata["continue"] = str(end)
+        return 200, {"kind": "PodList", "apiVersion": "v1", "metadata": metadata, "items": pods[begin:end]}
 
     def _changed(self, what: str, pod: Json) -> None:
         self.version += 1
@@ -273,6 +295,8 @@ def _wrong(lease: Json) -> Answer | None:
 
 def _selected(pod: Json, query: Mapping[str, str]) -> bool:
     """By the field selectors that pods have."""
+    if "nodeName" not in pod.get("spec", {}):
+        return True  # no pod
     known = {"spec.nodeName": pod["spec"].get("nodeName"), "metadata.name": pod["metadata"]["name"]}
     known |= {"metadata.namespace": pod["metadata"]["namespace"], "status.phase": pod["status"].get("phase")}
     wanted = [part.split("=", 1) for part in query.get("fieldSelector", "").split(",") if part]
