@@ -265,6 +265,33 @@ def test_what_there_is_is_shared_anew_when_others_come_and_when_settings_change(
     assert [row["time"] for row in rows(history)] == [906.0]
 
 
+def named(numbers: Iterable[int], prefix: str) -> list[Watched]:
+    """Processes of names of their own."""
+    return [watched(f"{prefix}-{number}") for number in numbers]
+
+
+def test_what_is_gone_makes_room_for_what_has_come() -> None:
+    """Jobs come and go under ever new names: where memory is full, the one that is longest gone goes first."""
+    history = History(MIB, soon=call_at_once)
+    for tick in range(20):
+        history.published(at(float(tick), *named(range(tick * 20, tick * 20 + 20), "job")))
+        assert history.bytes_used <= MIB
+    newest = at(20.0, *named(range(150), "new"))
+    history.published(newest)
+    assert all(rows(history, one.name) for one in newest.processes)
+    assert history.bytes_used <= MIB
+
+
+def test_what_is_gone_leaves_half_of_a_short_memory_to_the_rest() -> None:
+    """A service beside many short-lived jobs keeps more than its last moments."""
+    history = History(8 * MIB)
+    services = named(range(30), "service")
+    for tick in range(400):
+        history.published(at(float(tick), *services, *named(range(tick * 5, tick * 5 + 5), "job")))
+    assert len(rows(history, services[0].name)) > 250
+    assert len(rows(history, Name("job-1999", "0"))) == 1
+
+
 def test_the_event_loop_turns_between_many() -> None:
     """And whoever listens is told when all are recorded, also when the next tick does not wait for them."""
     left: list[Callable[[], None]] = []

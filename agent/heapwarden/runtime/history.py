@@ -5,6 +5,7 @@ whatever happens to the other one, and are told as Unix time.
 """
 
 import asyncio
+import heapq
 import math
 import struct
 from collections.abc import Callable, Sequence
@@ -61,7 +62,8 @@ class History:
         self._memory_bytes = memory_bytes
         self._snapshot: Snapshot | None = None
         self._left: list[Watched] = []
-        self._at = 0.0
+        self._before = self._at = -math.inf
+        """Times of the last two ticks."""
 
     def resize(self, memory_bytes: int) -> None:
         """From now on so much; what is older goes where that is less."""
@@ -74,7 +76,7 @@ class History:
             return
         while self._left:
             self._record_some()
-        self._snapshot, self._at = snapshot, snapshot.at
+        self._snapshot, self._before, self._at = snapshot, self._at, snapshot.at
         self._left = list(snapshot.processes)
         self._go_on()
 
@@ -115,7 +117,9 @@ class History:
                 _record(slot, watched, self._at)
 
     def _new_slot(self, name: Name) -> _Slot | None:
-        if (len(self._slots) + 1) * _LEAST_BYTES > self._memory_bytes:
+        if self._is_full():
+            self._make_room()
+        if self._is_full():
             return None
         fine, coarse = self._share(len(self._slots) + 1)
         slot = self._slots[name] = _Slot(Ring(ROW, fine), Ring(ROW, coarse), self._at)
@@ -144,14 +148,34 @@ class History:
                 slot.fine.keep(fine)
                 slot.coarse.keep(coarse)
 
+    def _is_full(self) -> bool:
+        return (len(self._slots) + 1) * _LEAST_BYTES > self._memory_bytes
+
+    def _make_room(self) -> None:
+        """Let some slots go that were empty at the last tick already, the longest first."""
+        empty = ((slot.seen_at, name) for name, slot in self._slots.items() if slot.seen_at < self._before)
+        for _, name in heapq.nsmallest(_STEP, empty, key=_time_of):
+            del self._slots[name]
+
     def _let_go(self) -> None:
-        """Slots that have been empty for long."""
+        """Slots that have been empty for long; where memory is short also the older ones of many for a while."""
+        empty = sorted(
+            ((slot.seen_at, name) for name, slot in self._slots.items() if slot.seen_at < self._at), key=_time_of
+        )
+        if not empty:
+            return
+        short = self._pages(len(self._slots)) < FINE_PAGES + COARSE_PAGES
+        surplus = len(empty) - max(_STEP, len(self._slots) - len(empty)) if short else 0
         before = self._at - KEPT_SECONDS
-        old = [name for name, slot in self._slots.items() if slot.seen_at < before]
+        old = [name for place, (seen_at, name) in enumerate(empty) if seen_at < before or place < surplus]
         for name in old:
             del self._slots[name]
         if old:
             self._share_out()
+
+
+def _time_of(slot: tuple[float, Name]) -> float:
+    return slot[0]
 
 
 def _record(slot: _Slot, watched: Watched, at: float) -> None:
