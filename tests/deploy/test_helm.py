@@ -30,9 +30,10 @@ from fakes.manifests import (
     workloads,
 )
 from fakes.pod_policy import app_of, variables, violations
+from heapwarden.settings.load import load
 
 EXAMPLES = example_values()
-RELEASES = {"node-agent": "heapwarden", "parts": "shop"}
+RELEASES = {"node-agent": "heapwarden", "node-evict": "heapwarden", "parts": "shop"}
 """Example → a release's name; others are named demo."""
 SAME = {
     "sidecar": "sidecar",
@@ -82,6 +83,7 @@ def test_the_linter_finds_nothing_by_default() -> None:
         ("app.demo=false", "app.image"),
         ("resources.limits=null", "limits is required"),
         ("kubernetesApi.leases[0]=Not_A_Name", "kubernetesApi.leases.0: Does not match pattern"),
+        ("mode=node-agent,node.podNames=false,kubernetesApi.evict=true", "node.podNames does not match: true"),
         ("node.socketDir=run", "node.socketDir: Does not match pattern"),
     ],
 )
@@ -193,6 +195,25 @@ def test_an_app_of_ones_own_is_run_as_it_is_told() -> None:
     assert variables(app)["LOG_LEVEL"] == "info"
     assert (spec["securityContext"]["runAsUser"], spec["securityContext"]["runAsGroup"]) == (1000, 1000)
     assert [title(one) for one in found if one["metadata"]["name"].endswith("-app")] == []
+
+
+def test_an_agent_of_a_node_does_without_the_api() -> None:
+    """No token, no permission, and it is told not to ask."""
+    values = ("--set", "mode=node-agent", "--set", "node.podNames=false")
+    found = objects(said(BIN / "helm", "template", "heapwarden", CHART, *values))
+    assert {one["kind"] for one in found} == {"ConfigMap", "DaemonSet", "NetworkPolicy", "ServiceAccount"}
+    settings = yaml.safe_load(named(found, "ConfigMap")["data"]["heapwarden.yaml"])
+    assert settings == {"kubernetes": {"pods": "off"}, "socket_mode": "0666"}
+    assert [one["name"] for one in pod_spec(named(found, "DaemonSet"))["volumes"] if "projected" in one] == []
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_agent_accepts_its_settings(example: str, tmp_path: Path) -> None:
+    """As `check-config` reads them."""
+    file = tmp_path / "heapwarden.yaml"
+    (text,) = [one["data"]["heapwarden.yaml"] for one in made(example) if "heapwarden.yaml" in one.get("data", {})]
+    file.write_text(text)
+    load(file, {})
 
 
 def test_new_settings_are_rolled_out() -> None:

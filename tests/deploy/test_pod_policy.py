@@ -23,7 +23,7 @@ from fakes.manifests import (
 )
 from fakes.pod_policy import violations
 
-COMPONENT = "components/api-access/native-sidecar"
+API_ACCESS = "components/api-access"
 FOLDERS = [folder for folder in kustomizations() if workloads(kustomized(folder))]
 
 
@@ -95,11 +95,11 @@ def test_the_node_agent_is_allowed_just_what_it_has(told: str) -> None:
     assert any(told in one for one in violations(found)), violations(found)
 
 
-def granted(folder: str) -> set[tuple[str, str, str, str]]:
-    """Group, resource, verb and the names it is limited to: all that roles of a folder allow."""
+def granted(found: list[Object]) -> set[tuple[str, str, str, str]]:
+    """Group, resource, verb and the names it is limited to: all that roles among these objects allow."""
     return {
         (group, resource, verb, ",".join(rule.get("resourceNames", ["*"])))
-        for role in kustomized(folder)
+        for role in found
         for rule in role.get("rules", ())
         for group in rule["apiGroups"]
         for resource in rule["resources"]
@@ -115,6 +115,8 @@ PERMISSIONS = {
         ("coordination.k8s.io", "leases", "create", "*"),
         ("coordination.k8s.io", "leases", "get", "demo-restarts"),
         ("coordination.k8s.io", "leases", "update", "demo-restarts"),
+        ("", "pods", "list", "*"),
+        ("", "pods", "watch", "*"),
     },
     "node-agent": {("", "pods", "list", "*"), ("", "pods", "watch", "*")},
 }
@@ -123,7 +125,7 @@ PERMISSIONS = {
 @pytest.mark.parametrize("folder", PERMISSIONS)
 def test_the_api_allows_what_is_asked_and_nothing_else(folder: str) -> None:
     """As docs/kubernetes-api.md lists it; nothing where nothing is asked."""
-    assert granted(folder) == PERMISSIONS[folder]
+    assert granted(kustomized(folder)) == PERMISSIONS[folder]
 
 
 def test_the_lease_is_the_one_that_may_be_used() -> None:
@@ -144,15 +146,39 @@ def test_the_agent_finds_its_token(folder: str) -> None:
     assert paths == {"token", "ca.crt", "namespace"}
 
 
+def together(base: str, component: str, folder: Path) -> list[Object]:
+    """An overlay of both, as somebody else may make it."""
+    parts = [os.path.relpath(KUBERNETES / name, folder) for name in (base, component)]
+    overlay = {"kind": "Kustomization", "resources": parts[:1], "components": parts[1:]}
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    return objects(said(BIN / "kubectl", "kustomize", folder))
+
+
 def test_the_same_is_given_to_a_native_sidecar(tmp_path: Path) -> None:
-    """By the component of its own; put together as an overlay elsewhere does."""
-    parts = {name: os.path.relpath(KUBERNETES / name, tmp_path) for name in ("native-sidecar", COMPONENT)}
-    overlay = {"kind": "Kustomization", "resources": [parts["native-sidecar"]], "components": [parts[COMPONENT]]}
-    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
-    found = objects(said(BIN / "kubectl", "kustomize", tmp_path))
+    """By the component of its own."""
+    found, other = (
+        together("native-sidecar", f"{API_ACCESS}/native-sidecar", tmp_path),
+        kustomized("overlays/coordinated"),
+    )
     assert violations(found) == []
-    spec, other = (pod_spec(workloads(one)[0]) for one in (found, kustomized("overlays/coordinated")))
-    assert container(spec, "heapwarden")["volumeMounts"] == container(other, "heapwarden")["volumeMounts"]
-    assert container(spec, "heapwarden")["env"] == container(other, "heapwarden")["env"]
+    assert granted(found) == granted(other)
+    spec, others = (pod_spec(workloads(one)[0]) for one in (found, other))
+    for key in ("volumeMounts", "env"):
+        assert agent(spec)[key] == agent(others)[key]
     assert [one["name"] for one in spec["containers"]] == ["app"]
-    assert {one["name"] for one in spec["volumes"]} == {one["name"] for one in other["volumes"]}
+    assert {one["name"] for one in spec["volumes"]} == {one["name"] for one in others["volumes"]}
+
+
+def test_an_agent_of_a_node_may_be_given_more(tmp_path: Path) -> None:
+    """Evictions of any pod, a Lease in its own namespace; to the account that it runs as."""
+    found = together("node-agent", f"{API_ACCESS}/node-agent", tmp_path)
+    assert granted(found) == granted(kustomized("node-agent")) | {
+        ("", "pods/eviction", "create", "*"),
+        ("coordination.k8s.io", "leases", "create", "*"),
+        ("coordination.k8s.io", "leases", "get", "api-restarts"),
+        ("coordination.k8s.io", "leases", "update", "api-restarts"),
+    }
+    account = named(found, "ServiceAccount")["metadata"]
+    whose = [who for one in found for who in one.get("subjects", ())]
+    assert len(whose) == 3
+    assert {(who["name"], who["namespace"]) for who in whose} == {(account["name"], account["namespace"])}

@@ -37,11 +37,14 @@ prometheus.io/path: /metrics
 {{- $settings := .Values.settings -}}
 {{- if eq .Values.mode "node-agent" -}}
 {{- $settings = merge (deepCopy $settings) (dict "socket_mode" "0666") -}}
+{{- if not .Values.node.podNames -}}
+{{- $settings = merge $settings (dict "kubernetes" (dict "pods" "off")) -}}
+{{- end -}}
 {{- end -}}
 {{- if $settings }}{{ toYaml $settings }}{{ else }}# Everything as it is by default: docs/configuration.md{{ end }}
 {{- end -}}
 
 {{- define "heapwarden.usesApi" -}}
-{{- if eq .Values.mode "node-agent" }}{{ if .Values.node.podNames }}yes{{ end }}
-{{- else if or .Values.kubernetesApi.evict .Values.kubernetesApi.leases }}yes{{ end -}}
+{{- $node := and (eq .Values.mode "node-agent") .Values.node.podNames -}}
+{{- with .Values.kubernetesApi }}{{ if or $node .evict .leases .ownPod }}yes{{ end }}{{ end -}}
 {{- end -}}
