@@ -12,6 +12,7 @@ import yaml
 
 from fakes.machine import ROOT
 from mixin.rules.alerts import ALERTS
+from mixin.rules.alerts_agents import AGENT_ALERTS
 from mixin.rules.recording import GROUPS
 
 RULES = ROOT / "dashboards" / "prometheus"
@@ -67,3 +68,23 @@ def test_cases_evaluate_groups_in_the_order_of_what_they_read() -> None:
     """Promtool's own order is chance: an alert would see what was recorded now, or a minute ago."""
     order = [group.name for group in GROUPS] + list(ALERTS)
     assert [yaml.safe_load(file.read_text())["group_eval_order"] for file in CASES] == [order] * len(CASES)
+
+
+@pytest.mark.parametrize(("hours", "expected"), [(9, []), (11, [1]), (30, [1]), (35, [])])
+def test_a_job_without_targets_is_told_of_for_a_day(hours: int, expected: list[int], tmp_path: Path) -> None:
+    """Targets are there for ten hours. Asked by itself: rules would be evaluated thousands of times."""
+    (down,) = (alert for alert in AGENT_ALERTS if alert.short_name == "AgentDown")
+    group = {
+        "interval": "1h",
+        "input_series": [{"series": 'up{job="heapwarden", instance="web1:9797"}', "values": "1x10 stale"}],
+        "promql_expr_test": [
+            {
+                "expr": down.expr,
+                "eval_time": f"{hours}h",
+                "exp_samples": [{"labels": '{job="heapwarden"}', "value": value} for value in expected],
+            }
+        ],
+    }
+    file = tmp_path / "tests.yaml"
+    file.write_text(yaml.safe_dump({"tests": [group]}))
+    promtool("test", "rules", file)

@@ -27,6 +27,14 @@ label_replace(
   "resource", "memory", "", ""
 )"""
 
+# Where discovery finds no agent any more, no target of the job is there to be down: it is known from an hour and from a
+# day ago.
+_UP = f'up{{job=~"{AGENT_JOB}"}}'
+_DOWN = f"""\
+avg by (cluster, job) ({_UP} == bool 0) > 0.1
+or
+group by (cluster, job) ({_UP} offset 1h or {_UP} offset 1d) unless group by (cluster, job) ({_UP})"""
+
 AGENT_ALERTS = (
     Alert(
         "FiguresStale",
@@ -47,9 +55,10 @@ AGENT_ALERTS = (
         AGENT,
         "Agents down",
         "Agents of {{ $labels.job }} are down",
-        f"{PERCENT} of the agents of {{{{ $labels.job }}}} can't be scraped. What they watch is not seen meanwhile, "
-        "and no other alert speaks for it. First see the error at Prometheus' page of targets, then the log of one.",
-        f'avg by (cluster, job) (up{{job=~"{AGENT_JOB}"}} == bool 0) > 0.1',
+        f"{PERCENT} of the agents of {{{{ $labels.job }}}} can't be scraped, or are not looked for any more. What they "
+        "watch is not seen meanwhile, and no other alert speaks for it. First see the error at Prometheus' page of "
+        "targets, then the log of one.",
+        _DOWN,
         lasts="15m",
         keep_firing_for="5m",
     ),
