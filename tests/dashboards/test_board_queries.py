@@ -123,6 +123,25 @@ def test_hosts_are_told_apart(panel: str, tmp_path: Path) -> None:
     check(tmp_path, given, [(f"count({expression})", 5, [2.0])])
 
 
+@pytest.mark.parametrize("panel", ["Without V8 figures", "Sources that do not answer", "Processes without an answer"])
+def test_agents_of_a_namespace_answer_for_processes_of_others(panel: str, tmp_path: Path) -> None:
+    """An agent of a node tells of pods of all namespaces: to choose its own chooses what it watches."""
+    agent = {**POD, "namespace": "monitoring", "pod": "heapwarden-x2x7p"}
+    del agent["process"], agent["worker"]
+    given = [
+        series("up", "1+0x9", agent),
+        series("heapwarden_agent_processes", "1+0x9", agent),
+        series("heapwarden_health_state", "0+0x9", POD),
+        series("heapwarden_process_start_time_seconds", "0+0x9", POD),
+        series("up", "1+0x9", {**agent, "instance": "10.0.0.2:9797", "namespace": "other"}),
+        series("heapwarden_health_state", "0+0x9", {**POD, "instance": "10.0.0.2:9797"}),
+        series("heapwarden_process_start_time_seconds", "0+0x9", {**POD, "instance": "10.0.0.2:9797"}),
+    ]
+    (expression,) = query("heapwarden-agent", panel, values={"namespace": "monitoring"})
+    counted = expression if panel != "Processes without an answer" else f"count({expression})"
+    check(tmp_path, given, [(f"sum({counted})", 5, [1.0])])
+
+
 def test_the_heaps_limit_is_drawn_as_the_alert_reckons_with_it(tmp_path: Path) -> None:
     """HeapwardenHeapLimitAboveContainer leads to this panel: its figure has to be on it."""
     (alert,) = (one for one in LIMIT_ALERTS if one.short_name == "HeapLimitAboveContainer")
@@ -283,6 +302,7 @@ def _process(labels: dict[str, str], *, cgroup: int, reported: bool) -> list[dic
 def test_processes_without_an_answer_are_listed_with_their_age(tmp_path: Path) -> None:
     """By the source that does not answer; those that are answered for are not listed."""
     given = [
+        series("up", "1+0x20", {"job": HOST["job"], "instance": HOST["instance"]}),
         *_process({}, cgroup=0, reported=True),
         *_process({"process": "bare"}, cgroup=1, reported=False),
         *_process({"process": "good"}, cgroup=1, reported=True),

@@ -2,7 +2,7 @@
 
 from grafana_foundation_sdk.builders import timeseries
 
-from mixin.boards.asking import now, of_agent, or_zero, over
+from mixin.boards.asking import now, of_agent, of_watched, or_zero, over
 from mixin.boards.panels import Panel, about, colored, lines, number, with_marks
 from mixin.boards.style import BLUE, ORANGE, SKY, thresholds
 
@@ -58,7 +58,7 @@ def _processes() -> Panel:
 
 
 def _blind() -> Panel:
-    old, lost = of_agent("heapwarden_sample_age_seconds"), of_agent("heapwarden_up", source="reporter")
+    old, lost = of_watched("sample_age_seconds"), of_watched("up", source="reporter")
     blind = f"{without_figures()} or {old} > 120 or ignoring (source) {lost} == 0"
     return number(
         "Without V8 figures",
@@ -76,8 +76,8 @@ def _blind() -> Panel:
 
 def without_figures() -> str:
     """Processes of which V8's figures are not known."""
-    figures = of_agent("heapwarden_heap_used_bytes", thread="main")
-    return f"{of_agent('heapwarden_health_state')} unless ignoring (thread) {figures}"
+    figures = of_watched("heap_used_bytes", thread="main")
+    return f"{of_watched('health_state')} unless ignoring (thread) {figures}"
 
 
 def _versions() -> Panel:

@@ -1,7 +1,7 @@
 """The collapsed rows of Agent."""
 
 from mixin.boards.agent_glance import RATE, across, without_figures
-from mixin.boards.asking import AGENT, buckets, events, of_agent, over, rows, selector
+from mixin.boards.asking import AGENT, buckets, events, of_agent, of_watched, over, rows, selector
 from mixin.boards.panels import Panel, about, bars, colored, lines, option, quiet, spread, with_marks
 from mixin.boards.style import BLUE, VERMILION
 from mixin.boards.tables import listing, with_links, without_time
@@ -53,11 +53,11 @@ _PROCESS = "cluster, namespace, pod, instance, process, worker"
 def _silent() -> str:
     """0 for each process and source that does not answer. A reporter that never did so has no ``heapwarden_up``."""
     unreported = f'label_replace({without_figures()}, "source", "reporter", "", "")'
-    return f"max by ({_PROCESS}, source) (0 * ({of_agent('heapwarden_up')} == 0) or 0 * {unreported})"
+    return f"max by ({_PROCESS}, source) (0 * ({of_watched('up')} == 0) or 0 * {unreported})"
 
 
 def _list_of_blind() -> Panel:
-    age = f"max by ({_PROCESS}) (time() - {of_agent('heapwarden_process_start_time_seconds')})"
+    age = f"max by ({_PROCESS}) (time() - {of_watched('process_start_time_seconds')})"
     table = listing(
         "Processes without an answer",
         about(

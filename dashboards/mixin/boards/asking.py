@@ -19,7 +19,8 @@ WHO = "{{process}} {{worker}} {{pod}} {{instance}}"
 FLEET = chosen("cluster", "namespace", "workload")
 """Recorded series."""
 PROCESS = chosen("job", "cluster", "namespace", "process", "pod", "instance", "worker")
-AGENT = f'{chosen("job", "instance")}, job=~"{AGENT_JOB}", {chosen("cluster", "namespace")}'
+_ITS_JOB = f'{chosen("job", "instance")}, job=~"{AGENT_JOB}", {chosen("cluster")}'
+AGENT = f"{_ITS_JOB}, {chosen('namespace')}"
 """Series that are not Heapwarden's by their name, such as ``up``: of its jobs alone, whatever is chosen."""
 
 
@@ -36,6 +37,14 @@ def of_process(figure: str, **labels: str) -> str:
 def of_agent(metric: str, **labels: str) -> str:
     """A series of the chosen agents."""
     return selector(metric, AGENT, **labels)
+
+
+def of_watched(figure: str, **labels: str) -> str:
+    """A metric of the processes that the chosen agents watch, named without its prefix.
+
+    An agent of a node tells of pods of other namespaces than its own, so ``up`` says which agents are chosen.
+    """
+    return f"({selector(f'heapwarden_{figure}', _ITS_JOB, **labels)} and on (cluster, job, instance) {of_agent('up')})"
 
 
 def selector(metric: str, *scopes: str, **labels: str) -> str:
