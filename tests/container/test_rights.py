@@ -73,11 +73,10 @@ CASES = {
 }
 
 
-@pytest.fixture(params=CASES.values(), ids=CASES)
+@pytest.fixture(params=CASES)
 def case(request: pytest.FixtureRequest) -> Rights:
     """One of them."""
-    rights: Rights = request.param
-    return rights
+    return CASES[request.param]
 
 
 @pytest.fixture

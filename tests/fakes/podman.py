@@ -156,11 +156,12 @@ class ContainedAgent(AgentHandle):
 
 @contextmanager
 def contained_agent(podman: Podman, container: str) -> Iterator[ContainedAgent]:
-    """The agent that runs in a container."""
+    """The agent that runs in a container, once it listens."""
     with (
         program(podman.command("logs", "--follow", container), podman.environment) as log,
         contextlib.closing(Network(podman.pid(container))) as network,
     ):
         agent = ContainedAgent(log, AGENT_SOCKET, f"http://127.0.0.1:{AGENT_PORT}")
         agent.network = network
+        log.line('"port":')
         yield agent

@@ -118,7 +118,6 @@ def play(podman: Podman, kustomization: str, folder: Path, change: Change) -> It
             assert podman("wait", f"{name}-before-{one['name']}") == "0"
         _play(podman, folder / "pod.yaml", pod)
         with contained_agent(podman, f"{name}-heapwarden") as agent:
-            agent.program.line('"port":')
             yield RunningPod(name, podman, agent)
     finally:
         for one in (f"{name}-before", name):
