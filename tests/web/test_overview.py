@@ -77,6 +77,13 @@ async def test_the_worst_come_first_and_the_rest_is_counted() -> None:
     assert found["status"] == "unhealthy"
 
 
+@pytest.mark.parametrize(("processes", "pace"), [(0, 1.0), (199, 1.0), (200, 2.0), (1_000, 6.0)])
+async def test_it_says_how_seldom_it_comes(processes: int, pace: float) -> None:
+    """Seconds until the next one: silence of that length is no lost connection."""
+    found = await listed(fleet(processes))
+    assert (found["interval"], found["pace"]) == (1.0, pace)
+
+
 async def test_it_is_encoded_once_for_all() -> None:
     """Whoever asks at the same time, or later, gets the very same bytes; of the next snapshot, others."""
     overview, known = Overview(WebOptions), fleet(100)

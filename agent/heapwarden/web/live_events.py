@@ -18,7 +18,7 @@ from heapwarden.web.event_stream import CONTENT_TYPE, HEARTBEAT, EventStream, Se
 from heapwarden.web.health import Answer
 from heapwarden.web.live_view import Detail, News, Recent
 from heapwarden.web.options import WebOptions
-from heapwarden.web.overview import EVERY_PROCESSES, Overview
+from heapwarden.web.overview import Overview, ticks_between
 from heapwarden.web.responses import answer
 
 MOST_STREAMS = 20
@@ -52,7 +52,7 @@ class Live:
         """A tick has ended, and its figures are in the history."""
         self._newest = snapshot
         self._ticks += 1
-        if self._ticks % (1 + len(snapshot.processes) // EVERY_PROCESSES) == 0:
+        if self._ticks % ticks_between(snapshot) == 0:
             self._listed = snapshot
         self.wake()
 

@@ -20,6 +20,11 @@ EVERY_PROCESSES = 200
 """For each so many the list comes a tick less often."""
 
 
+def ticks_between(snapshot: Snapshot) -> int:
+    """Two lists of so many processes."""
+    return 1 + len(snapshot.processes) // EVERY_PROCESSES
+
+
 class Overview:
     """The list as JSON, of the snapshot that it is asked for."""
 
@@ -55,6 +60,7 @@ class Overview:
             "at": snapshot.wall,
             "version": __version__,
             "interval": options.sample_interval_seconds,
+            "pace": options.sample_interval_seconds * ticks_between(snapshot),
             "status": health.of_all(snapshot, options, snapshot.at).body["status"],
             "more": more,
         }

@@ -5,6 +5,7 @@ import { age, clock } from "./format";
 
 export class Connection {
   live = false;
+  /** Whether it is known since when there is no connection. */
   private known = false;
   private lostAt = 0;
 
@@ -24,6 +25,14 @@ export class Connection {
         : `No connection to Heapwarden since ${clock(heard / 1000, Date.now() / 1000)}. What is shown is from then; trying again.`,
     );
     this.tick();
+  }
+
+  /** Instead of when it was lost: with the reason something can be done. */
+  refused(why: string): void {
+    if (this.live) return;
+    this.known = false;
+    write(byId("lost-text"), `Heapwarden sends no figures: ${why}. Trying again.`);
+    write(byId("lost-age"), "");
   }
 
   tick(): void {

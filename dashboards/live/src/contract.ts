@@ -35,7 +35,10 @@ export interface Listed extends Slot {
 export interface Overview {
   at: number;
   version: string;
+  /** Seconds between samples. */
   interval: number;
+  /** Seconds between overviews: more where there are many processes. */
+  pace: number;
   status: string;
   more: number;
   processes: Listed[];

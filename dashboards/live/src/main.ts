@@ -99,6 +99,10 @@ class Page implements Listener {
     this.connection.update(live, this.stream.lastHeard);
   }
 
+  refused(why: string): void {
+    this.connection.refused(why);
+  }
+
   private second(): void {
     this.stream.check();
     this.connection.tick();
