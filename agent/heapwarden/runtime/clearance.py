@@ -53,12 +53,16 @@ class Clearance:
         self._coordinator, self._permissions = coordinator, permissions
         self._clock, self._on_answer = clock, on_answer
         self._claims: dict[ProcessId, _Claim] = {}
-        self._leaving: dict[ProcessId, asyncio.Task[None]] = {}
+        self._leaving: dict[asyncio.Task[None], ProcessId] = {}
+        self._stopped = False
 
     def refusal(self, restart: Restart) -> Refusal | None:
         """Why this restart may not begin now; asked for from the first call on. None: it may, at once."""
         if not self._needed(restart.plan):
+            self._drop(restart.process)  # of settings that were
             return None
+        if self._stopped:
+            return Refusal("coordination", "the agent stops")
         claim = self._claims.get(restart.process)
         if claim is None or _terms(claim.restart) != _terms(restart):
             self._drop(restart.process)
@@ -104,10 +108,11 @@ class Clearance:
             claim.wanted = False
 
     async def stop(self) -> None:
-        """Give back what has not begun, as far as that can be done soon; end all tasks."""
+        """Give back what has not begun, as far as that can be done soon; end all tasks. Nothing is cleared any more."""
+        self._stopped = True
         for process, claim in list(self._claims.items()):
             self._drop(process, leave=not claim.begun)
-        leaving = list(self._leaving.values())
+        leaving = list(self._leaving)
         if leaving:
             await asyncio.wait(leaving, timeout=STOP_SECONDS)
         for task in leaving:
@@ -133,8 +138,8 @@ class Clearance:
     def _end(self, claim: _Claim, *, leave: bool) -> None:
         process = claim.restart.process
         task = asyncio.create_task(self._ended(claim, leave=leave), name=f"clearance of {process.pid} ends")
-        self._leaving[process] = task
-        task.add_done_callback(lambda _: self._leaving.pop(process) if self._leaving.get(process) is task else None)
+        self._leaving[task] = process
+        task.add_done_callback(self._leaving.pop)
 
     async def _ended(self, claim: _Claim, *, leave: bool) -> None:
         if claim.task is not None:
@@ -146,9 +151,9 @@ class Clearance:
             await self._clock.sleep(1.0 + attempt)
 
     async def _pursue(self, claim: _Claim) -> None:
-        before = self._leaving.get(claim.restart.process)
-        if before is not None:  # what an earlier claim gives back must not be this one's
-            await asyncio.wait([before])
+        before = [task for task, process in self._leaving.items() if process == claim.restart.process]
+        if before:  # what earlier claims give back must not be this one's
+            await asyncio.wait(before)
         while True:
             try:
                 wait = await self._turn(claim)
@@ -180,6 +185,7 @@ class Clearance:
         if permission is not None and not claim.begun:
             refused = await permission.ask(claim.restart)
             if refused is not None and not claim.begun:
+                claim.good_until = float("-inf")  # at once: it must not begin while its place is given back
                 if claim.tried:
                     claim.tried = not await self._coordinator.leave(claim.restart)
                 return refused

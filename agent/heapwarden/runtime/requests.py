@@ -91,14 +91,17 @@ class Requests:
             self._begin()
 
     def _begin(self) -> None:
-        waiting = []
-        for wanted, restart in self._queue:
-            rules = self._watch.rules_of(restart.process)
-            if rules is None or rules.dry_run or self._restarts.course(restart.process) is not None:
+        waiting: list[tuple[Wanted, Restart]] = []
+        for queued, planned in self._queue:
+            rules = self._watch.rules_of(planned.process)
+            if rules is None or rules.dry_run or self._restarts.course(planned.process) is not None:
                 continue
-            name = restart.name.process
-            if self._restarts.busy(name) is not None:
+            wanted = replace(queued, rules=rules)  # by the newest settings, until it begins
+            restart, name = replace(planned, plan=self._restarts.plan(wanted).plan), planned.name.process
+            if self._restarts.busy(name) is not None or any(ahead.name.process == name for _, ahead in waiting):
                 waiting.append((wanted, restart))
+            elif (unable := self._restarts.unable(wanted)) is not None:
+                log.warning("%s: a restart that was asked for is dropped: %s", name, unable.text)
             elif self._restarts.nobody_brings_back(wanted):
                 log.warning("%s: the restarts that were asked for are dropped, nobody brought the last back", name)
             elif (refused := self._restarts.clearance.refusal(restart)) is not None:

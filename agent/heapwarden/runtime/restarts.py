@@ -231,7 +231,8 @@ class Restarts:
         if over is not None:
             await Course(over, self._tools, lambda: None).keep()
             self._past.add(over)
-            self.clearance.give_back(over)
+            if not (over.outcome is Outcome.FAILED and _in_doubt(restart) and restart.boot == self._boot):
+                self.clearance.give_back(over)
             return
         log.warning("%s: a restart that was under way is taken up again at %s", name, restart.stage)
         if restart.process.visible and not self._ground.discovery.alive(restart.process):
@@ -252,7 +253,11 @@ class Restarts:
         if visible and (process is None or process.id != restart.process):
             return None  # it has ended: whoever follows it is awaited
         course = Course(restart, self._tools, lambda: None)
-        why = "no agent was there for too long" if course.stale() else self._unwanted(course, process)
+        if course.stale():
+            return replace(over, outcome=Outcome.CANCELLED, note="no agent was there for too long")
+        why = self._unwanted(course, process)
+        if why and _in_doubt(restart):
+            return replace(over, outcome=Outcome.FAILED, note=f"{why}; whether it was asked to end is not known")
         return replace(over, outcome=Outcome.CANCELLED, note=why) if why else None
 
     def _unwanted(self, course: Course, process: Process | None) -> str:
@@ -312,6 +317,11 @@ class Restarts:
         family = self._families.get(process)
         above = [ancestor.pid for ancestor in family.ancestors] if family else []
         return pid == process.pid or pid in above
+
+
+def _in_doubt(restart: Restart) -> bool:
+    """Whether its agent died just as it asked the process to end: it counts in the budget as if it had been asked."""
+    return restart.stage is Stage.TERMINATE and not restart.signalled
 
 
 def _after_another_boot(over: Restart) -> Restart:
