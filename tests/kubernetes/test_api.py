@@ -120,6 +120,18 @@ async def test_a_token_that_was_rotated_is_read_again(server: ApiServer, tmp_pat
             await api.lease("apps", "api")
 
 
+@pytest.mark.parametrize("text", ["", "secret-1\nsecret-2", "secret\0", "secr\N{LATIN SMALL LETTER E WITH ACUTE}t"])
+async def test_what_is_no_token_is_not_shown(server: ApiServer, tmp_path: Path, text: str) -> None:
+    """It may be half of one, or two: errors go to logs, to the page, and into the journal. The next is read anew."""
+    async with client(server, tmp_path) as api:
+        (tmp_path / "account" / "token").write_text(text)
+        with pytest.raises(KubernetesError, match="does not hold one") as caught:
+            await api.lease("apps", "api")
+        assert "secr" not in str(caught.value)
+        server.account(tmp_path / "account")
+        assert await api.lease("apps", "api") is None
+
+
 async def test_files_that_come_later_are_read_then(server: ApiServer, tmp_path: Path) -> None:
     """A volume may be mounted after the agent has begun; and an authority may change."""
     async with client(server, tmp_path) as api:

@@ -3,6 +3,7 @@
 Imports the client's library; only :mod:`heapwarden.kubernetes.api` imports this, when the API is first asked.
 """
 
+import re
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,6 +12,9 @@ import httpx2
 
 MAX_ANSWER_BYTES = 2**20
 """A Lease or a Status has some hundred."""
+
+_BEARER = re.compile(rb"Bearer [!-~]+")
+"""A token in visible ASCII: what else is in its file, the HTTP library would quote in its error."""
 
 
 class AnswerTooLongError(httpx2.TransportError):
@@ -27,6 +31,9 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Ask for plain bytes, and count what comes."""
+        bearers = [value for name, value in request.headers.raw if name.lower() == b"authorization"]
+        if not all(map(_BEARER.fullmatch, bearers)):
+            raise httpx2.LocalProtocolError("the file of the service account's token does not hold one")
         request.headers["Accept-Encoding"] = "identity"
         response = await self._inner.handle_async_request(request)
         if response.headers.get("Content-Encoding", "identity") != "identity":
