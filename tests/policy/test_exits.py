@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fakes import figures, strategies
 from fakes.snapshots import verdict
-from heapwarden.domain.exit import ExitReason, ExitStatus
+from heapwarden.domain.exit import ExitReason, ExitStatus, Termination
 from heapwarden.domain.findings import Findings, Pressure
 from heapwarden.domain.health import HealthState
 from heapwarden.domain.identity import Name
@@ -116,6 +116,81 @@ def test_what_the_app_said_counts_where_the_kernel_says_nothing(said: int, used:
     """It came to its own end, so it was not killed."""
     assert reason(watched(used, said=said), oom_kills=1) is expected
     assert reason(watched(used, said=said), status=KILL, oom_kills=1) is ExitReason.CGROUP_OOM, "but for a status"
+
+
+def told(code: int, reason_: str = "Error") -> Termination:
+    """By the kubelet."""
+    return Termination(reason_, code)
+
+
+OOM_KILLED = told(137, "OOMKilled")
+
+
+@pytest.mark.parametrize(
+    ("status", "oom_kills", "used", "termination", "expected"),
+    [
+        pytest.param(KILL, None, 40, OOM_KILLED, ExitReason.CGROUP_OOM, id="killed, nobody counts, OOMKilled"),
+        pytest.param(KILL, None, 40, told(137), ExitReason.CRASH, id="killed, nobody counts, Error"),
+        pytest.param(KILL, 0, 40, OOM_KILLED, ExitReason.CRASH, id="the kernel has killed nobody for memory"),
+        pytest.param(code(3), None, 40, OOM_KILLED, ExitReason.CRASH, id="another process of the container was killed"),
+        pytest.param(TERM, None, 40, OOM_KILLED, ExitReason.CLEAN, id="SIGTERM, whatever the kubelet says"),
+        pytest.param(None, None, 40, OOM_KILLED, ExitReason.CGROUP_OOM, id="no status, OOMKilled"),
+        pytest.param(None, 1, 40, told(1), ExitReason.CGROUP_OOM, id="no status, the kernel counts a kill"),
+        pytest.param(None, 0, 40, OOM_KILLED, ExitReason.CRASH, id="no status, the kernel counts none"),
+        pytest.param(None, None, 95, told(134), ExitReason.HEAP_OOM, id="no status, 134, full heap"),
+        pytest.param(None, None, 40, told(134), ExitReason.CRASH, id="no status, 134, roomy heap"),
+        pytest.param(None, None, 95, told(143), ExitReason.CLEAN, id="no status, 143"),
+        pytest.param(None, None, 40, told(0, "Completed"), ExitReason.CLEAN, id="no status, 0"),
+        pytest.param(None, None, 40, told(1), ExitReason.CRASH, id="no status, 1"),
+        pytest.param(None, None, 95, told(1), ExitReason.HEAP_OOM, id="no status, 1 of npm, full heap"),
+        pytest.param(None, None, None, told(255, ""), ExitReason.CRASH, id="no status, 255, nothing known"),
+    ],
+)
+def test_the_kubelets_word(
+    status: ExitStatus | None,
+    oom_kills: int | None,
+    used: float | None,
+    termination: Termination,
+    expected: ExitReason,
+) -> None:
+    """It fills what the kernel leaves open, and contradicts nothing that the kernel has said."""
+    assert reason(watched(used), status=status, oom_kills=oom_kills, termination=termination) is expected
+
+
+@given(st.sampled_from((ABORT, KILL, TERM, code(0), code(3))), st.integers(0, 1), st.integers(0, 255), st.text())
+def test_a_known_end_is_never_called_otherwise(status: ExitStatus, kills: int, number: int, word: str) -> None:
+    """Where the kernel has told status and kills, the kubelet's word changes nothing."""
+    evidence = Evidence(watched(95), NOW, status=status, oom_kills=kills)
+    assert not evidence.open
+    assert name(evidence).reason is name(replace(evidence, termination=told(number, word))).reason
+
+
+def test_the_kubelets_word_is_told() -> None:
+    """As what it is."""
+    evidence = Evidence(watched(40), NOW, termination=OOM_KILLED)
+    assert (
+        "its container ended with exit code 137, which stands for SIGKILL (OOMKilled), the kubelet says"
+        in name(evidence).evidence
+    )
+    assert "the kubelet says that its container was OOMKilled" in name(replace(evidence, status=KILL)).evidence
+    assert "exit code 1 (no reason)" in name(replace(evidence, termination=told(1, ""))).evidence[0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "still"),
+    [
+        pytest.param({}, True, id="nothing known"),
+        pytest.param({"status": KILL}, True, id="killed, nobody counts"),
+        pytest.param({"status": code(137)}, True, id="137, nobody counts"),
+        pytest.param({"status": KILL, "oom_kills": 0}, False, id="killed, none counted"),
+        pytest.param({"status": TERM}, False, id="stopped"),
+        pytest.param({"oom_kills": 1}, True, id="no status yet"),
+        pytest.param({"termination": OOM_KILLED}, False, id="told"),
+    ],
+)
+def test_whether_more_could_be_told(fields: dict[str, Any], still: bool) -> None:
+    """That is waited for."""
+    assert Evidence(watched(40), NOW, **fields).open is still
 
 
 def test_a_worker_threads_heap_ends_no_process() -> None:

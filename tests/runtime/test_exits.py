@@ -13,21 +13,24 @@ from fakes.discovery import FakeDiscovery
 from fakes.journal import FakeJournal
 from fakes.snapshots import NOW, snapshot, verdict, watched
 from heapwarden.domain.event import EventKind
-from heapwarden.domain.exit import ExitReason, ExitStatus
+from heapwarden.domain.exit import ExitReason, ExitStatus, Termination
 from heapwarden.domain.health import HealthState
 from heapwarden.domain.identity import Name, Process, ProcessId, Role
+from heapwarden.domain.place import Place, PlacedName
 from heapwarden.domain.restart import Restart, RestartReason, Trigger
 from heapwarden.domain.snapshot import Held, Watched
 from heapwarden.policy.matching import Watchlist
 from heapwarden.policy.restart import RestartRules
 from heapwarden.runtime import exits as module
-from heapwarden.runtime.exits import STATUS_SECONDS, Exits, Witnesses
+from heapwarden.runtime.exits import STATUS_SECONDS, TOLD_SECONDS, Exits, Witnesses
 from heapwarden.runtime.health_log import MOST_CHANGES, HealthLog
 from heapwarden.runtime.watch import Watch
 
 pytestmark = pytest.mark.anyio
 
 KILLED = ExitStatus(signal=9)
+OOM_KILLED = Termination("OOMKilled", 137)
+PLACE = Place("apps", "api-1", "app", "u-1", "7f3c")
 
 
 @dataclass
@@ -35,7 +38,7 @@ class Kernel:
     """What the kernel would say."""
 
     statuses: dict[ProcessId, ExitStatus] = field(default_factory=dict)
-    kills: int = 0
+    kills: int | None = 0
     claimed: list[ProcessId] = field(default_factory=list)
     broken: bool = False
 
@@ -54,6 +57,25 @@ class Kernel:
         self.claimed.append(process)
 
 
+@dataclass
+class Kubelet:
+    """What the kubelet would say, from some time on."""
+
+    clock: FakeClock
+    since: float = NOW
+    ends: dict[str, Termination] = field(default_factory=dict)
+    tells: bool = True
+
+    def expected(self, place: Place | None) -> bool:
+        """Whether it would."""
+        return self.tells and place is not None
+
+    def of(self, place: Place | None) -> Termination | None:
+        """How the container ended."""
+        late = place is None or self.clock.now < self.since
+        return None if late or place is None else self.ends.get(place.container_id)
+
+
 class World:
     """Exits, and all that they ask."""
 
@@ -62,7 +84,8 @@ class World:
         self.kernel, self.journal, self.clock = Kernel(), FakeJournal(), FakeClock(NOW)
         self.restart: Restart | None = None
         self.rules = RestartRules()
-        witnesses = Witnesses(self.kernel, self.kernel, lambda _process: self.restart, self._rules_of)
+        self.kubelet = Kubelet(self.clock)
+        witnesses = Witnesses(self.kernel, self.kernel, lambda _process: self.restart, self._rules_of, self.kubelet)
         self.exits = Exits(witnesses, self.journal, self.clock)
 
     def _rules_of(self, _process: Process) -> RestartRules:
@@ -121,6 +144,73 @@ async def test_a_status_that_does_not_come_is_not_waited_for_for_ever() -> None:
     assert world.clock.now - NOW >= STATUS_SECONDS * 1.5
     assert "its exit status is not known" in world.journal.events[0].text
     await world.exits.stop()
+
+
+@pytest.mark.parametrize("status", [pytest.param(None, id="no status"), pytest.param(KILLED, id="killed, not why")])
+async def test_the_kubelets_word_is_waited_for(status: ExitStatus | None) -> None:
+    """It comes seconds after the end, and longer than a status is waited for."""
+    world, ended = World(), replace(watched(), place=PLACE)
+    world.kernel.kills = None
+    if status is not None:
+        world.kernel.statuses[ended.process.id] = status
+    world.kubelet.ends["7f3c"], world.kubelet.since = OOM_KILLED, NOW + STATUS_SECONDS * 3
+    world.exits.ended(ended)
+    await eventually(lambda: world.journal.events)
+    assert world.reasons() == ["cgroup_oom"]
+    assert STATUS_SECONDS * 3 <= world.clock.now - NOW < TOLD_SECONDS
+    assert world.journal.events[0].figures.get("exit_code") == (None if status else 137)
+    assert world.exits.counts == {(PlacedName("api", "0", "apps", "api-1", "app"), ExitReason.CGROUP_OOM): 1}
+    await world.exits.stop()
+
+
+async def test_the_kubelets_word_that_does_not_come_is_not_waited_for_for_ever() -> None:
+    """As of a worker, whose container goes on."""
+    world, ended = World(), replace(watched(), place=PLACE)
+    world.exits.ended(ended)
+    await eventually(lambda: world.journal.events)
+    assert world.reasons() == ["unknown"]
+    assert world.clock.now - NOW >= TOLD_SECONDS
+    await world.exits.stop()
+
+
+async def test_the_kubelets_word_is_not_waited_for_where_the_kernel_has_said_all() -> None:
+    """Nor where the API is away, nor where the app itself has said how it ends."""
+    known, away, said = (replace(watched(pid=pid), place=PLACE) for pid in (1, 2, 3))
+    world = World()
+    world.kernel.statuses[known.process.id] = KILLED
+    world.exits.ended(known)
+    assert world.reasons() == ["crash"], "the kernel counts kills, and counted none"
+    world.kubelet.tells = False
+    world.exits.ended(away)
+    await eventually(lambda: len(world.journal.events) == 2)
+    assert world.clock.now - NOW < TOLD_SECONDS
+    world.kubelet.tells = True
+    before = world.clock.now
+    assert said.sample.heap is not None
+    sample = replace(said.sample, heap=replace(said.sample.heap, exit_code=0))
+    world.exits.ended(replace(said, sample=sample))
+    await eventually(lambda: len(world.journal.events) == 3)
+    assert world.clock.now - before < TOLD_SECONDS
+    await world.exits.stop()
+
+
+async def test_a_status_that_says_all_ends_the_wait_for_the_kubelet() -> None:
+    """Whichever comes first."""
+    world, ended = World(), replace(watched(), place=PLACE)
+    world.exits.ended(ended)
+    world.kernel.statuses[ended.process.id] = ExitStatus(code=3)
+    await eventually(lambda: world.journal.events)
+    assert world.reasons() == ["crash"]
+    assert world.clock.now - NOW < STATUS_SECONDS
+    await world.exits.stop()
+
+
+async def test_places_that_are_not_shown_are_not_counted_by() -> None:
+    """Beside a sidecar, counts are of names alone."""
+    world, ended = World(), replace(watched(), place=replace(PLACE, shown=False))
+    world.kernel.statuses[ended.process.id] = ExitStatus(code=0)
+    world.exits.ended(ended)
+    assert world.exits.counts == {(Name("api", "0"), ExitReason.CLEAN): 1}
 
 
 async def test_a_hidden_process_is_not_waited_for() -> None:

@@ -1,0 +1,178 @@
+"""Real agents, real Nodes in cgroups as the kubelet makes them, and an API server that speaks the protocol."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from fakes.cgroups import inside, kubepods, needs_v1, unaccounted
+from fakes.conditions import wait_for
+from fakes.kubernetes import ApiServer, api_server
+from fakes.kubernetes_objects import Cluster, Json
+from fakes.machine import APPS, AgentHandle, agent, app, node
+
+pytestmark = needs_v1
+ID = "7f3c9e12ab34" + "0" * 52
+READ_PODS: list[Json] = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]}]
+LABELS = ("namespace", "pod", "container")
+
+
+@pytest.fixture
+def server() -> Iterator[ApiServer]:
+    """One that lets agents read pods, and nothing else."""
+    with api_server(Cluster(rules=READ_PODS)) as listening:
+        yield listening
+
+
+@contextmanager
+def per_node(server: ApiServer, folder: Path, monkeypatch: pytest.MonkeyPatch, mark: str) -> Iterator[AgentHandle]:
+    """An agent that is told which node it is on."""
+    with monkeypatch.context() as patch:
+        for name, value in (server.environment(folder / "account") | {"HEAPWARDEN_NODE_NAME": "node-1"}).items():
+            patch.setenv(name, value)
+        with agent(folder, "", "--command", mark) as handle:
+            yield handle
+
+
+def places(handle: AgentHandle, pid: int, name: str = "heapwarden_rss_bytes") -> list[tuple[str, ...]]:
+    """The labels of the place that a metric of this process has."""
+    listed = handle.process(pid)
+    if listed is None:
+        return []
+    wanted = (listed["process"], listed["worker"])
+    every = ((metric, dict(labels)) for metric, labels in handle.metrics())
+    return [
+        tuple(labels.get(label, "?") for label in LABELS)
+        for metric, labels in every
+        if metric == name and (labels.get("process"), labels.get("worker")) == wanted
+    ]
+
+
+def status(id_: str = ID, **state: Json) -> Json:
+    """Of a pod with one container."""
+    one = {"name": "app", "containerID": f"containerd://{id_}", "state": {"running": {}}, **state}
+    return {"phase": "Running", "containerStatuses": [one]}
+
+
+def test_figures_have_the_pods_names(server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On each series of the process; empty labels on those of a process that is in no pod."""
+    pod = server.cluster.add_pod("api-1")
+    server.cluster.change_pod("api-1", status=status())
+    mark = f"restartable.*{tmp_path.name}"
+    with (
+        kubepods(pod["metadata"]["uid"], ID) as cgroup,
+        per_node(server, tmp_path, monkeypatch, mark) as handle,
+        app(handle, *inside(cgroup, node(22), APPS / "restartable.cjs", tmp_path.name)) as started,
+        app(handle, node(22), APPS / "restartable.cjs", tmp_path.name) as other,
+    ):
+        wait_for(lambda: places(handle, started.pid) == [("apps", "api-1", "app")], 60)
+        wait_for(lambda: places(handle, started.pid, "heapwarden_heap_used_bytes") == [("apps", "api-1", "app")], 60)
+        wait_for(lambda: places(handle, other.pid) == [("", "", "")], 60)
+        listed = handle.process(started.pid)
+        assert listed is not None
+        uid = pod["metadata"]["uid"]
+        assert listed["pod"] == {"namespace": "apps", "name": "api-1", "uid": uid, "container": "app"}
+        lacking = [
+            name
+            for name, labels in handle.metrics()
+            if not name.startswith(("heapwarden_agent", "process_", "python_")) and not set(LABELS) <= set(dict(labels))
+        ]
+        assert lacking == []
+
+
+def test_without_rights_uids_are_names_until_there_are_rights(
+    server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """403 is said once, with what is missing."""
+    server.cluster.rules = []
+    pod = server.cluster.add_pod("api-1")
+    uid = pod["metadata"]["uid"]
+    mark = f"restartable.*{tmp_path.name}"
+    with (
+        kubepods(uid, ID) as cgroup,
+        per_node(server, tmp_path, monkeypatch, mark) as handle,
+        app(handle, *inside(cgroup, node(22), APPS / "restartable.cjs", tmp_path.name)) as started,
+    ):
+        wait_for(lambda: places(handle, started.pid) == [("", uid, ID[:12])], 60)
+        wait_for(lambda: server.asked("/pods") >= 2, 60)
+        said = [line for line in (*handle.program.out, *handle.program.err) if "needs `list` and `watch`" in line]
+        assert len(said) == 1
+        server.cluster.rules = READ_PODS
+        wait_for(lambda: places(handle, started.pid) == [("apps", "api-1", "app")], 90)
+
+
+def exits(handle: AgentHandle) -> dict[str, tuple[str, ...]]:
+    """The reasons of all ends, with the labels of their places."""
+    every = ((name, dict(labels)) for name, labels in handle.metrics())
+    return {
+        labels["reason"]: tuple(labels.get(label, "?") for label in LABELS)
+        for name, labels in every
+        if name == "heapwarden_exits_total"
+    }
+
+
+OOM_KILLED = {"exitCode": 137, "reason": "OOMKilled", "containerID": f"containerd://{ID}"}
+
+
+def killed(server: ApiServer) -> None:
+    """The kubelet tells: the container is gone, and there again."""
+    server.cluster.change_pod("api-1", status=status("a" * 64, lastState={"terminated": OOM_KILLED}))
+
+
+def test_an_end_is_named_by_the_kubelets_word(
+    server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the kernel says SIGKILL and not why: it comes after the end, which has waited for it."""
+    pod = server.cluster.add_pod("api-1")
+    server.cluster.change_pod("api-1", status=status())
+    with (
+        kubepods(pod["metadata"]["uid"], ID, accounted=False) as cgroup,
+        per_node(server, tmp_path, monkeypatch, f"restartable.*{tmp_path.name}") as handle,
+        app(handle, *unaccounted(cgroup, node(22), APPS / "restartable.cjs", tmp_path.name)) as started,
+    ):
+        wait_for(lambda: places(handle, started.pid) == [("apps", "api-1", "app")], 60)
+        started.process.kill()
+        started.process.wait()
+        killed(server)
+        wait_for(lambda: exits(handle) == {"cgroup_oom": ("apps", "api-1", "app")}, 60)
+
+
+def test_the_kernels_own_count_is_the_stronger_word(
+    server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has killed nobody in this container, whatever the kubelet says of it."""
+    pod = server.cluster.add_pod("api-1")
+    server.cluster.change_pod("api-1", status=status())
+    with (
+        kubepods(pod["metadata"]["uid"], ID) as cgroup,
+        per_node(server, tmp_path, monkeypatch, f"restartable.*{tmp_path.name}") as handle,
+        app(handle, *inside(cgroup, node(22), APPS / "restartable.cjs", tmp_path.name)) as started,
+    ):
+        wait_for(lambda: places(handle, started.pid) == [("apps", "api-1", "app")], 60)
+        killed(server)
+        started.process.kill()
+        wait_for(lambda: exits(handle) == {"crash": ("apps", "api-1", "app")}, 60)
+
+
+def test_a_sidecar_hears_of_its_own_pod_and_adds_no_labels(
+    server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever scrapes it knows where it is; why containers ended it knows from the API."""
+    pod = server.cluster.add_pod("api-1")
+    server.cluster.change_pod("api-1", status=status())
+    with monkeypatch.context() as patch:
+        for name, value in server.environment(tmp_path / "account", pod).items():
+            patch.setenv(name, value)
+        settings = "kubernetes: {pods: own}\n"
+        with (
+            kubepods(pod["metadata"]["uid"], ID, accounted=False) as cgroup,
+            agent(tmp_path, settings, "--command", f"restartable.*{tmp_path.name}") as handle,
+            app(handle, *unaccounted(cgroup, node(22), APPS / "restartable.cjs", tmp_path.name)) as started,
+        ):
+            wait_for(lambda: (known := handle.process(started.pid)) and known["pod"], 60)
+            wait_for(lambda: server.asked("watch"), 60)
+            assert places(handle, started.pid) == [("?", "?", "?")]
+            killed(server)
+            started.process.kill()
+            wait_for(lambda: exits(handle) == {"cgroup_oom": ("?", "?", "?")}, 60)
