@@ -7,13 +7,11 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import pytest
 
 from fakes.conditions import wait_for
-from fakes.machine import APPS, HEAPWARDEN, AgentHandle, Answer, Program, agent, app, get, node
+from fakes.machine import APPS, HEAPWARDEN, AgentHandle, Program, agent, app, get, node, post
 
 APP = APPS / "leaky.cjs"
 TOKEN = "0123456789abcdef0123456789abcdef"  # noqa: S105  of nothing
@@ -153,13 +151,3 @@ def test_without_the_token_nothing_is_done(scene: Scene) -> None:
         assert b"wrong-token" not in written
         assert TOKEN.encode() not in written
         assert not any(TOKEN in line or "wrong-token" in line for line in scene.watcher.program.err)
-
-
-def post(url: str, **headers: str) -> Answer:
-    """POST; any status is an answer."""
-    try:
-        with urlopen(Request(url, b"", headers, method="POST"), timeout=60) as response:  # noqa: S310  loopback
-            return Answer(response.status, dict(response.headers.items()), response.read().decode())
-    except HTTPError as error:
-        with error:
-            return Answer(error.code, dict(error.headers.items()), error.read().decode())

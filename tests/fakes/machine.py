@@ -54,8 +54,17 @@ def free_port() -> int:
 
 def get(url: str, **headers: str) -> Answer:
     """GET; any status is an answer."""
+    return _answer(Request(url, headers=headers))  # noqa: S310  loopback
+
+
+def post(url: str, **headers: str) -> Answer:
+    """POST without a body; any status is an answer."""
+    return _answer(Request(url, b"", headers, method="POST"))  # noqa: S310  loopback
+
+
+def _answer(request: Request) -> Answer:
     try:
-        with urlopen(Request(url, headers=headers), timeout=60) as response:  # noqa: S310  loopback
+        with urlopen(request, timeout=60) as response:  # noqa: S310  loopback
             return Answer(response.status, dict(response.headers.items()), response.read().decode())
     except HTTPError as error:
         with error:
