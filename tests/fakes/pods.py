@@ -7,6 +7,7 @@ Podman 4.3 can't take everything. What is changed, and why:
 - Probes are left out: podman's need systemd's timers. Tests ask what they would ask. Ports are left out, for the pod
   has a network of its own with loopback alone.
 - Init containers become a pod that runs to its end before: podman restarts them for ever where the policy is Always.
+  Those with a policy of their own, native sidecars, become containers.
 - An ``emptyDir`` becomes a new folder that everybody may write, as the kubelet makes it; podman gives its own to
   whoever comes first. The size limit goes.
 - ``metadata.namespace`` of the Downward API becomes a name.
@@ -50,7 +51,8 @@ class Parts:
 
     def container(self, name: str) -> Manifest:
         """One of its containers."""
-        found: Manifest = next(one for one in self.spec["containers"] if one["name"] == name)
+        everywhere = (*self.spec["containers"], *self.spec["initContainers"])
+        found: Manifest = next(one for one in everywhere if one["name"] == name)
         return found
 
     def set_variable(self, container: str, name: str, value: str) -> None:
@@ -146,6 +148,7 @@ def _reduced(
         _place(volume, name, folder)
     for container in (*spec["containers"], *spec["initContainers"]):
         _fit(container)
+    _unnest_sidecars(spec)
     first = copy.deepcopy(spec)
     first["containers"] = first.pop("initContainers")
     first["restartPolicy"] = "Never"
@@ -153,6 +156,13 @@ def _reduced(
     first["volumes"] = [volume for volume in first["volumes"] if volume["name"] in mounted]
     del spec["initContainers"]
     return [_pod(f"{name}-before", first)], [*maps, _pod(name, spec)]
+
+
+def _unnest_sidecars(spec: Manifest) -> None:
+    for one in list(spec["initContainers"]):
+        if one.pop("restartPolicy", None) == "Always":
+            spec["initContainers"].remove(one)
+            spec["containers"].append(one)
 
 
 def _pod(name: str, spec: Manifest) -> Manifest:
