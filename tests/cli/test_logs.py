@@ -194,6 +194,17 @@ def test_lines_below_the_level_are_not_written() -> None:
     assert stream.getvalue() == ""
 
 
+@pytest.mark.parametrize("name", ["uvicorn", "asyncio", "httpx2", "httpcore2.http11"])
+def test_libraries_do_not_tell_of_each_request(name: str) -> None:
+    """The API is asked every few seconds while a restart waits for its place."""
+    stream = io.StringIO()
+    set_up("json", "debug", stream)
+    logging.getLogger(name).info("HTTP Request: GET https://10.0.0.1:443/")
+    assert stream.getvalue() == ""
+    logging.getLogger(name).warning("said")
+    assert stream.getvalue() != ""
+
+
 def at(seconds: float, place: int = 7, message: str = "said %d%%", name: str = "heapwarden.x") -> logging.LogRecord:
     """A record of one place and time."""
     made = logging.LogRecord(name, logging.INFO, "place.py", place, message, (5,), None)

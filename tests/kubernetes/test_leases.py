@@ -96,6 +96,17 @@ async def test_whoever_has_to_wait_is_told_for_whom(server: ApiServer, tmp_path:
         assert await other.take(restart(), 60.0) is None
 
 
+async def test_a_holder_of_any_kind_is_shown_in_a_line(server: ApiServer, tmp_path: Path) -> None:
+    """Whoever may write Leases can write a book there."""
+    async with coordinator(server, tmp_path) as mine, coordinator(server, tmp_path, "api-2") as other:
+        assert await mine.take(restart(), 60.0) is None
+        server.cluster.leases["apps", "api"]["spec"]["holderIdentity"] = "\x1b[31m\n" + "x" * 100_000
+        refused = await other.take(restart(), 60.0)
+        assert refused is not None
+        assert refused.text.startswith("lease api: 1 under way, held by ?[31m?xxx")
+        assert len(refused.text) < 200
+
+
 async def test_a_dead_holders_place_is_free_after_its_time_by_the_own_clock(server: ApiServer, tmp_path: Path) -> None:
     """From when it was last seen to change, whatever the times in it say; not from when it was written."""
     clock = FakeClock()

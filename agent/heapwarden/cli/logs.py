@@ -12,6 +12,8 @@ DIM, PLAIN = "\033[2m", "\033[0m"
 BURST, PER_SECONDS = 20, 10.0
 BOUNDED_ALREADY = frozenset({"heapwarden.runtime.memory_log"})
 """Loggers that bound themselves and are not throttled: --log-interval is what the user asked for."""
+_TALKATIVE = ("asyncio", "uvicorn", "httpx2", "httpcore2")
+"""Libraries' loggers; those for HTTP say a line about each request, every few seconds while a restart waits."""
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -100,5 +102,5 @@ def set_up(form: str, level: str, stream: TextIO = sys.stderr) -> None:
     handler.setFormatter(HumanFormatter(colour=colour) if human else JsonFormatter())
     handler.addFilter(Throttle())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)

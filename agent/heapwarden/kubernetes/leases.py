@@ -31,6 +31,8 @@ RACE_SECONDS = 0.5
 """After a race that was lost."""
 TROUBLE_SECONDS = 10.0
 CONFLICT = 409
+SHOWN_CHARACTERS = 100
+"""Of a holder's name: a pod's has 63 mostly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class LeaseCoordinator:
             if lease is None or self._free(name, lease, now):
                 await self._write(self._new(name) if lease is None else lease, mine, seconds)
                 return None
-        holders = ", ".join(_holder(lease) for lease in leases.values() if lease is not None)
+        holders = ", ".join(_shown(_holder(lease)) for lease in leases.values() if lease is not None)
         why = f"lease {restart.plan.lease}: {restart.plan.max_unavailable} under way, held by {holders}"
         return NotYet(CODE, why, AGAIN_SECONDS * (1 + self._chance() / 3))
 
@@ -141,6 +143,12 @@ def _names(restart: Restart) -> list[str]:
 
 def _holder(lease: "Lease") -> str:
     return (lease.spec.holderIdentity if lease.spec is not None else None) or ""
+
+
+def _shown(holder: str) -> str:
+    """What others have written there may be anything; it goes to logs, to the page, and into the journal."""
+    text = holder if len(holder) <= SHOWN_CHARACTERS else f"{holder[: SHOWN_CHARACTERS - 1]}…"
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _now() -> datetime:
