@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from fakes.machine import ROOT
+from fakes.panels import annotations, boards, queries
 from mixin.rules.alerts import ALERTS
 from mixin.rules.alerts_agents import AGENT_ALERTS
 from mixin.rules.recording import GROUPS
@@ -68,6 +69,14 @@ def test_cases_evaluate_groups_in_the_order_of_what_they_read() -> None:
     """Promtool's own order is chance: an alert would see what was recorded now, or a minute ago."""
     order = [group.name for group in GROUPS] + list(ALERTS)
     assert [yaml.safe_load(file.read_text())["group_eval_order"] for file in CASES] == [order] * len(CASES)
+
+
+def test_everything_that_is_recorded_is_read() -> None:
+    """By a dashboard, an alert or another rule: what nobody reads costs all the same."""
+    recorded = {rule.record: rule.expr for group in GROUPS for rule in group.rules}
+    asked = [query.expression for board in boards().values() for query in queries(board) + annotations(board)]
+    read = [*asked, *(alert.expr for alerts in ALERTS.values() for alert in alerts), *recorded.values()]
+    assert [name for name in recorded if not any(name in expression for expression in read)] == []
 
 
 @pytest.mark.parametrize(("hours", "expected"), [(9, []), (11, [1]), (30, [1]), (35, [])])

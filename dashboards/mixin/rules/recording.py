@@ -15,7 +15,6 @@ from mixin.vocabulary import (
     PROCESSES_BY_STATE,
     RSS,
     STATES,
-    UNHEALTHY,
     UNHEALTHY_1H,
     UNHEALTHY_5M,
     WORKLOAD,
@@ -38,12 +37,11 @@ def _in_state(value: int, state: str) -> Recording:
     )
 
 
-def _unhealthy_share(unhealthy: str, judged: str) -> str:
+def _unhealthy_share(time: str) -> str:
+    unhealthy, judged = (
+        f"sum by ({labels(WORKLOAD)}) (sum_over_time({series}[{time}]))" for series in (_UNHEALTHY, _JUDGED)
+    )
     return f"{unhealthy}\n/\n({judged} > 0)"
-
-
-def _by_workload(expression: str) -> str:
-    return f"sum by ({labels(WORKLOAD)}) ({expression})"
 
 
 _LIMIT_UNUSED = """\
@@ -78,17 +76,8 @@ GROUPS: tuple[RecordingGroup, ...] = (
             *(_in_state(value, state) for value, state in enumerate(STATES)),
             Recording(PRESSURE, _of_processes("max", "heapwarden_pressure_ratio")),
             Recording(RSS, _of_processes("sum", "heapwarden_rss_bytes")),
-            Recording(UNHEALTHY, _unhealthy_share(_by_workload(_UNHEALTHY), _by_workload(_JUDGED))),
-            *(
-                Recording(
-                    name,
-                    _unhealthy_share(
-                        _by_workload(f"sum_over_time({_UNHEALTHY}[{time}])"),
-                        _by_workload(f"sum_over_time({_JUDGED}[{time}])"),
-                    ),
-                )
-                for name, time in ((UNHEALTHY_5M, "5m"), (UNHEALTHY_1H, "1h"))
-            ),
+            Recording(UNHEALTHY_5M, _unhealthy_share("5m")),
+            Recording(UNHEALTHY_1H, _unhealthy_share("1h")),
         ),
     ),
     RecordingGroup(
