@@ -102,6 +102,8 @@ def test_paths_of_real_nodes(path: str, found: PodPath | None) -> None:
         ),
         pytest.param(f"2:rdma:/kubepods/pod{UID}\n1:memory:/kubepods/pod{UID}/{ID}\n", FULL, id="one ends at the pod"),
         pytest.param(f"0::/../cri-containerd-{ID}.scope\n", PodPath("", ID), id="beside a sidecar"),
+        pytest.param(f"0::/../../crio-{ID}.scope/container\n", PodPath("", ID), id="beside a sidecar, with crun"),
+        pytest.param(f"0::/../../../system.slice/docker-{ID}.scope\n", NOWHERE, id="in no pod, seen from within one"),
         pytest.param("0::/\n", NOWHERE, id="own namespace"),
         pytest.param(f"0::/docker/{ID}\n", NOWHERE, id="Docker without Kubernetes"),
         pytest.param("", NOWHERE, id="nothing"),

@@ -25,6 +25,7 @@ def proc(folder: Path, cgroup: str) -> Path:
     [
         pytest.param("0::/\n", id="own namespace"),
         pytest.param("0::/../cri-containerd-abc.scope\n", id="another container of a namespace"),
+        pytest.param("0::/../../crio-abc.scope/container\n", id="another container, CRI-O with crun"),
         pytest.param(f"0::/kubepods.slice/kubepods-pod{UID.replace('-', '_')}.slice/cri-1.scope\n", id="systemd"),
         pytest.param(f"4:memory:/kubepods/burstable/pod{UID}/abc\n0::/\n", id="cgroupfs, v1"),
     ],
@@ -40,11 +41,23 @@ def test_what_it_watches_is_in_its_own_pod(tmp_path: Path, cgroup: str) -> None:
         pytest.param(f"0::/kubepods.slice/kubepods-pod{UID.replace('0', '1').replace('-', '_')}.slice\n", id="systemd"),
         pytest.param(f"4:memory:/kubepods/burstable/pod{UID.replace('0', '1')}/abc\n", id="cgroupfs, v1"),
         pytest.param("0::/kubepods/pod0f3c1a527a0e4a0b9d5e2f1b6c7d8e90/abc\n", id="a static pod"),
+        pytest.param("0::/../../../../system.slice/shop.service\n", id="the host's own"),
+        pytest.param(f"0::/../../../system.slice/docker-{'7' * 64}.scope\n", id="a container that is no pod's"),
     ],
 )
 def test_one_in_another_pod_is_nobodys(tmp_path: Path, cgroup: str) -> None:
     """An agent that sees other pods' processes must not evict its own for them."""
     assert OwnPod(VARIABLES, proc(tmp_path, cgroup)).pod_of(ProcessId(7, 1)) is None
+
+
+def test_a_hosts_process_is_in_no_pod_where_the_agents_own_cgroup_names_one(tmp_path: Path) -> None:
+    """With the host's cgroup namespace paths are whole: what has no pod in them is in none."""
+    folder = proc(tmp_path, "0::/system.slice/shop.service\n")
+    (folder / "self").mkdir()
+    (folder / "self" / "cgroup").write_text(
+        f"0::/kubepods.slice/kubepods-pod{UID.replace('-', '_')}.slice/cri-1.scope\n"
+    )
+    assert OwnPod(VARIABLES, folder).pod_of(ProcessId(7, 1)) is None
 
 
 def test_one_that_is_gone_is_nobodys(tmp_path: Path) -> None:

@@ -19,6 +19,9 @@ _CONTAINER = re.compile(rf"(?:[a-z]+(?:-[a-z]+)*-)?({_ID})(?:\.scope)?")
 _MONITOR = "conmon"
 """``crio-conmon-ID.scope`` is CRI-O's own process beside the container."""
 _STATIC_UID_CHARACTERS = 32
+OUTSIDE = "/../../.."
+"""How paths begin that lead out of the reader's own pod: from its container (crun has a cgroup more within it) two
+steps lead to the pods' parent, where everything has a pod's name."""
 
 
 class PodPath(NamedTuple):
@@ -58,7 +61,8 @@ def located(cgroups: str) -> PodPath:
     found = [pod for pod in map(pod_path, paths) if pod is not None]
     if found:
         return max(found)  # of one pod; where some hierarchies end at the pod, one that names the container
-    beside = (_container(part) for path in paths if path.startswith("/..") for part in path.split("/"))
+    near = [path for path in paths if path.startswith("/..") and not path.startswith(OUTSIDE)]
+    beside = (_container(part) for path in near for part in path.split("/"))
     return PodPath("", next(filter(None, beside), ""))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from heapwarden.domain.identity import ProcessId
+from heapwarden.domain.pod_path import OUTSIDE
 from heapwarden.kubernetes.service_account import ServiceAccount
 from heapwarden.ports import Pod
 
@@ -34,14 +35,29 @@ class OwnPod:
         """The own one, unless the kernel says that the process is in another."""
         if self.pod is None or not process.visible:
             return self.pod
+        cgroups = self._cgroups(str(process.pid))
+        if cgroups is None:
+            return None
+        pods = _pods(cgroups)
+        if pods:
+            return self.pod if pods == {_plain(self.pod.uid.encode())} else None
+        # Within a cgroup namespace of its own the agent sees no name of its own pod; else a host's process has none.
+        return None if _leads_out(cgroups) or _pods(self._cgroups("self") or b"") else self.pod
+
+    def _cgroups(self, pid: str) -> bytes | None:
         try:
-            with (self._proc / str(process.pid) / "cgroup").open("rb") as file:
-                cgroups = file.read(MAX_CGROUP_BYTES)
+            with (self._proc / pid / "cgroup").open("rb") as file:
+                return file.read(MAX_CGROUP_BYTES)
         except OSError:
             return None
-        # Within a cgroup namespace of its own the agent sees no pods there, and needs none.
-        pods = {_plain(uid) for uid in _POD.findall(cgroups)}
-        return self.pod if pods <= {_plain(self.pod.uid.encode())} else None
+
+
+def _pods(cgroups: bytes) -> set[bytes]:
+    return {_plain(uid) for uid in _POD.findall(cgroups)}
+
+
+def _leads_out(cgroups: bytes) -> bool:
+    return any(line.split(b":", 2)[-1].startswith(OUTSIDE.encode()) for line in cgroups.split(b"\n"))
 
 
 def _plain(uid: bytes) -> bytes:
