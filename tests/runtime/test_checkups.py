@@ -17,7 +17,7 @@ from heapwarden.domain.identity import Process
 from heapwarden.domain.sample import ContainerFigures
 from heapwarden.domain.snapshot import Watched
 from heapwarden.policy.matching import Watchlist
-from heapwarden.runtime.checkups import EVERY_SECONDS, Checkups
+from heapwarden.runtime.checkups import AGAIN_SECONDS, EVERY_SECONDS, Checkups
 from heapwarden.runtime.watch import Watch
 
 pytestmark = pytest.mark.anyio
@@ -163,12 +163,36 @@ async def test_a_socket_that_comes_later_is_seen() -> None:
         assert len(here.launches.asked) == 2
 
 
-async def test_each_problem_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    """With its remedy; and again only when it had gone."""
-    async with world() as here:
-        for limit in (512, 512, 1300, 512):
-            await here.look(one(limit_mib=limit))
+async def test_a_fleet_without_a_socket_hides_nobody() -> None:
+    """So many are read at once; who was never read comes first, and then who was not for the longest time."""
+    async with world(SILENT) as here:
+        looks: list[set[int]] = []
+        fleet: list[Watched] = []
+        for many in (250, 250, 260):
+            fleet = [mute(pid, fleet) for pid in range(1, many + 1)]
+            here.launches.asked.clear()
+            await here.look(*fleet)
+            looks.append({pid for pid, _ in here.launches.asked})
+            fleet = [replace(each, checkup=here.watch.checkups[each.process.id]) for each in fleet]
             here.clock.advance(EVERY_SECONDS)
+        assert looks[1] >= set(range(201, 251))
+        assert looks[2] >= set(range(251, 261))
+        assert looks[1] | looks[2] >= set(range(1, 251))
+        assert all(here.problems(pid) == [ProblemCode.REPORTER_SILENT] for pid in range(1, 261))
+
+
+def mute(pid: int, before: Sequence[Watched] = ()) -> Watched:
+    """A process whose reporter is not heard, as it was found ``before``."""
+    known = next((each for each in before if each.process.id.pid == pid), None) or one(pid=pid)
+    return replace(known, sample=replace(known.sample, heap=None))
+
+
+async def test_each_problem_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """With its remedy; and again only when it had gone, and not each time that a figure trembles about its mark."""
+    async with world() as here:
+        for limit, seconds in ((512, 5.0), (512, 5.0), (1300, 5.0), (512, 5.0), (1300, AGAIN_SECONDS), (512, 0.0)):
+            await here.look(one(limit_mib=limit))
+            here.clock.advance(seconds)
     lines = [record.message for record in caplog.records if "V8 gives up" in record.message]
     assert len(lines) == 2
     assert "--max-old-space-size=" in lines[0]

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 EVERY_SECONDS = 5.0
 NEW_SECONDS = 1.0
 """After the last look, where there is a process that was never looked at, or not with its heap."""
+AGAIN_SECONDS = 3_600.0
+"""So seldom the log tells of one problem of one process."""
 DEADLINE_SECONDS = 5.0
 READ_AT_ONCE = 200
 """Launches in one call, so that a fleet's come in several."""
@@ -48,6 +50,8 @@ class Checkups:
         self._machine_bytes, self._version = machine_bytes, agent_version
         self._fetcher: Fetcher[list[Read]] = Fetcher("launch", telemetry)
         self._known: dict[ProcessId, Launch] = {}
+        """Who was read the longest time ago comes first."""
+        self._told: dict[tuple[ProcessId, ProblemCode], float] = {}
         self._began = float("-inf")
         self._task: asyncio.Task[None] | None = None
         watch.on_published.append(self.published)
@@ -103,20 +107,27 @@ class Checkups:
 
     async def _read(self, processes: Sequence[Watched]) -> None:
         """How those were started of whom it is not known yet; a reporter that is silent may get its socket later."""
-        settled = {watched.process.id for watched in processes if not _silent(watched)}
-        self._known = {id_: launch for id_, launch in self._known.items() if id_ in settled}
-        unknown = [watched for watched in processes if watched.process.id not in self._known][:READ_AT_ONCE]
-        if unknown:
-            read = await self._fetcher.fetch(lambda: _read(self._launches, unknown), DEADLINE_SECONDS)
-            self._known.update({process.id: launch for process, launch in read or ()})
+        present = {watched.process.id: watched for watched in processes}
+        self._known = {id_: launch for id_, launch in self._known.items() if id_ in present}
+        unknown = [watched for id_, watched in present.items() if id_ not in self._known]
+        silent = (present[id_] for id_ in self._known if _silent(present[id_]))
+        wanted = [*unknown, *silent][:READ_AT_ONCE]
+        if wanted:
+            read = await self._fetcher.fetch(lambda: _read(self._launches, wanted), DEADLINE_SECONDS)
+            for process, launch in read or ():
+                self._known.pop(process.id, None)
+                self._known[process.id] = launch
 
     def _tell(self, processes: Sequence[Watched], found: Mapping[ProcessId, Checkup]) -> None:
         """Each problem once, in the log, when it is new."""
+        now = self._clock.monotonic()
+        self._told = {key: at for key, at in self._told.items() if key[0] in found and now < at + AGAIN_SECONDS}
         for watched in processes:
             id_, name = watched.process.id, watched.name
             before = {problem.code for problem in self._watch.checkups.get(id_, NOT_LOOKED_AT).problems}
             for problem in found[id_].problems:
-                if problem.code not in before:
+                if problem.code not in before and (id_, problem.code) not in self._told:
+                    self._told[id_, problem.code] = now
                     extra = {"code": problem.code}
                     log.warning("%s/%s: %s; %s", name.process, name.worker, problem.text, problem.remedy, extra=extra)
 
