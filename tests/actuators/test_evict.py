@@ -194,6 +194,17 @@ async def test_where_no_answer_ever_comes_it_may_have_been_evicted(
     assert len(server.cluster.evictions) == 1
 
 
+async def test_a_no_after_a_lost_answer_leaves_the_doubt(server: ApiServer, tmp_path: Path) -> None:
+    """The first request may have been the one that counts."""
+    server.fail("eviction", how="lost")
+    server.fail("eviction", status=404)
+    async with evictor(server, tmp_path) as evict:
+        with pytest.raises(ActuationError, match="404") as caught:
+            await evict.terminate(restart())
+    assert caught.value.in_doubt
+    assert len(server.cluster.evictions) == 1
+
+
 @pytest.mark.parametrize("status", [403, 404, 409, 500])
 async def test_what_goes_wrong_when_it_is_asked_holds_the_restart(
     server: ApiServer, tmp_path: Path, status: int

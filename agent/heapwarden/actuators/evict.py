@@ -68,15 +68,15 @@ class EvictActuator:
         if pod is None:
             raise ActuationError(_UNKNOWN_POD)
         give_up_at = time.monotonic() + PATIENCE_SECONDS
-        attempt, note = 0, None
+        attempt, note, in_doubt = 0, None, False
         while pod.uid not in self._evicted:
             check_runs(self._kernel, restart)
             try:
                 await self._evict(pod, restart)
             except KubernetesError as error:
                 wait = pause(error, attempt)
+                in_doubt = in_doubt or error.status == 0 or error.status >= SERVER_FAULT
                 if not _may_pass(error) or time.monotonic() + wait > give_up_at:
-                    in_doubt = error.status == 0 or error.status >= SERVER_FAULT
                     raise ActuationError(f"{error}{_advice(error)}", in_doubt=in_doubt) from error
                 attempt, note = attempt + 1, f"evicted at attempt {attempt + 2}, the last refusal was: {error}"
                 await self._sleep(wait)
