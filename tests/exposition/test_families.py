@@ -21,6 +21,7 @@ from heapwarden.domain.checkup import Checkup, Problem, ProblemCode, Severity
 from heapwarden.domain.exit import ExitReason
 from heapwarden.domain.health import HealthState
 from heapwarden.domain.identity import Name
+from heapwarden.domain.place import Place, placed
 from heapwarden.domain.restart import RestartReason, Trigger
 from heapwarden.domain.sample import GcKind
 from heapwarden.domain.snapshot import Held, Ledger
@@ -43,6 +44,42 @@ def test_nothing_is_known_of_a_process_that_was_just_found() -> None:
         f"heapwarden_health_state{{{API}}}": 1,
         f"heapwarden_process_start_time_seconds{{{API}}}": 1_700_000_000.25,
     }
+
+
+PLACE = Place("apps", "api-1", 'a"pp', "u-1", "7f3c")
+
+
+def test_the_place_is_on_every_series() -> None:
+    """Of what outlives the process, too; escaped, and not one series more."""
+    one = Name("api", "0")
+    held = Held(Trigger(RestartReason.MAX_MEMORY, ""), "budget", "")
+    ledger = Ledger(
+        {(placed(one, PLACE), RestartReason.MAX_MEMORY, False): 1}, {(placed(one, PLACE), ExitReason.CLEAN): 2}
+    )
+    there = series(snapshot(replace(watched(), place=PLACE, held=held), ledger=ledger))
+    place = r',namespace="apps",pod="api-1",container="a\"pp"'
+    assert there == {
+        key.replace(API, API + place): value
+        for key, value in series(
+            snapshot(
+                replace(watched(), held=held),
+                ledger=Ledger({(one, RestartReason.MAX_MEMORY, False): 1}, {(one, ExitReason.CLEAN): 2}),
+            )
+        ).items()
+    }
+    assert sum(place in key for key in there) == len(there)
+
+
+def test_a_process_in_no_pod_says_so_by_empty_labels() -> None:
+    """A scrape that honours labels would fill in the agent's own pod for missing ones."""
+    (key,) = series(snapshot(replace(watched(), place=Place())), "heapwarden_rss_bytes")
+    assert key == f'heapwarden_rss_bytes{{{API},namespace="",pod="",container=""}}'
+
+
+def test_places_that_are_not_shown_add_nothing() -> None:
+    """Beside a sidecar whoever scrapes it adds them."""
+    hidden = replace(watched(), place=replace(PLACE, shown=False))
+    assert series(snapshot(hidden)) == series(snapshot(watched()))
 
 
 def test_worker_threads_are_summed() -> None:

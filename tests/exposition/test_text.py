@@ -68,7 +68,9 @@ def test_points_carry_the_declared_labels(table: tuple[Family[Any], ...], known:
         found = [(sample.name, tuple(sorted(sample.labels.items()))) for sample in metric.samples]
         assert len(found) == len(set(found))
         for sample in metric.samples:
-            assert set(sample.labels) - {"le"} == {"process", "worker", *family.labels}
+            place = {"namespace", "pod", "container"}
+            assert set(sample.labels) & place in (set(), place)
+            assert set(sample.labels) - place - {"le"} == {"process", "worker", *family.labels}
             assert math.isfinite(sample.value)
 
 

@@ -7,6 +7,7 @@ from heapwarden.domain.exit import ExitReason
 from heapwarden.domain.findings import Findings, Pressure
 from heapwarden.domain.health import HealthState, Verdict
 from heapwarden.domain.identity import Name, Process, ProcessId
+from heapwarden.domain.place import Place, placed
 from heapwarden.domain.restart import RestartReason, Trigger
 from heapwarden.domain.sample import (
     ContainerFigures,
@@ -88,6 +89,9 @@ samples = st.builds(
 )
 
 
+places = st.none() | st.builds(Place, nasty_text, nasty_text, nasty_text, shown=st.booleans())
+
+
 @st.composite
 def watched(draw: st.DrawFn) -> Watched:
     """One process."""
@@ -99,10 +103,11 @@ def watched(draw: st.DrawFn) -> Watched:
         Findings(Pressure(draw(ratios), draw(ratios)), None, 0, 0.0),
         Verdict(draw(st.sampled_from(HealthState)), serving=draw(st.booleans()), since=NOW - 1),
         draw(st.none() | st.builds(Held, st.just(Trigger(RestartReason.MAX_MEMORY, "")), nasty_text, nasty_text)),
+        place=draw(places),
     )
 
 
-names = st.builds(Name, nasty_text, st.sampled_from(("0", "1", "12")))
+names = st.builds(placed, st.builds(Name, nasty_text, st.sampled_from(("0", "1", "12"))), places)
 ledgers = st.builds(
     Ledger,
     st.dictionaries(st.tuples(names, st.sampled_from(RestartReason), st.booleans()), st.integers(1, 10**9), max_size=3),

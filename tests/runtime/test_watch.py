@@ -9,6 +9,7 @@ from fakes.clock import FakeClock
 from fakes.discovery import FakeDiscovery
 from heapwarden.domain.health import HealthState
 from heapwarden.domain.identity import Process, ProcessId, Role
+from heapwarden.domain.place import Place
 from heapwarden.domain.sample import ContainerFigures, TreeFigures
 from heapwarden.domain.snapshot import Watched
 from heapwarden.policy.health import HealthRules, UsageRule
@@ -63,6 +64,31 @@ def test_workers_keep_their_slots_and_a_successor_takes_the_free_one() -> None:
     world.discovery.running[ProcessId(200, 99)] = figures.process(pid=200, start=99)
     world.scan()
     assert world.names() == [("server", "0", 100), ("server", "1", 200), ("server", "2", 102), ("server", "3", 103)]
+
+
+def test_a_place_that_was_known_stays_known() -> None:
+    """Names come late, and nothing that is missing for a moment takes them back."""
+    world = World(None, figures.process())
+    known: list[Place | None] = [
+        Place(),
+        Place("", "u-1", "", "u-1"),
+        Place("apps", "api-1", "app", "u-1"),
+        None,
+        Place(),
+    ]
+    world.watch.place_of = lambda _process: known[0]
+    world.scan()
+    seen = []
+    for _ in range(len(known)):
+        (one,) = world.published()
+        seen.append(one.place)
+        known.append(known.pop(0))
+    assert seen == [known[0], known[1], known[2], known[2], known[2]]
+    ended: list[Watched] = []
+    world.watch.on_ended = ended.append
+    world.discovery.end(figures.process())
+    world.scan()
+    assert ended[0].place == known[2]
 
 
 def test_what_is_to_be_ignored_is_not_admitted() -> None:

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 
 from fakes.figures import process
@@ -11,6 +12,7 @@ from fakes.snapshots import MIB, NOW, STARTED_AT, heap, isolate, snapshot, watch
 from fakes.strategies import snapshots
 from heapwarden.domain.checkup import Checkup, HeapFlag, Origin, Problem, ProblemCode, Severity
 from heapwarden.domain.identity import Process, ProcessId, Role
+from heapwarden.domain.place import Place
 from heapwarden.domain.restart import RestartReason, Trigger
 from heapwarden.domain.snapshot import Held, Snapshot
 from heapwarden.web.listing import listing
@@ -45,6 +47,29 @@ def test_what_is_not_known_is_null() -> None:
     for key in ("heapLimit", "containerMemory", "swap", "pageFaults", "node", "loop", "sampleAge", "sampledAt"):
         assert shown[key] is None
     assert (shown["gc"], shown["isolates"], shown["sources"]) == ({}, [], {})
+
+
+@pytest.mark.parametrize(
+    ("place", "pod"),
+    [
+        pytest.param(None, None, id="not known"),
+        pytest.param(Place(), None, id="in none"),
+        pytest.param(
+            Place("apps", "api-1", "app", "u-1", "7f3c", shown=False),
+            {"namespace": "apps", "name": "api-1", "uid": "u-1", "container": "app"},
+            id="beside a sidecar",
+        ),
+        pytest.param(
+            Place("", "u-1", "7f3c", "u-1", "7f3c"),
+            {"namespace": "", "name": "u-1", "uid": "u-1", "container": "7f3c"},
+            id="by its uid",
+        ),
+    ],
+)
+def test_the_pod_is_shown(place: Place | None, pod: dict[str, str] | None) -> None:
+    """Where it is known."""
+    one = replace(watched(), place=place)
+    assert full(one, snapshot(one), NOW)["pod"] == pod
 
 
 def test_sampled_at_changes_with_new_figures_only() -> None:
