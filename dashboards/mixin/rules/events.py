@@ -28,9 +28,9 @@ _JUST_STARTED_SECONDS = 600
 
 
 def _events(counter: str) -> str:
-    """Events since the last look, by process and reason."""
+    """Events since the last look, by process and reason; once each where two jobs scrape the same agent."""
     return f"""\
-sum by ({labels((*IDENTITY, "reason"))}) (
+max by ({labels((*IDENTITY, "reason"))}) (
   # What has been added since the last look at the same agent.
   {counter} {_NOW}
   - (
