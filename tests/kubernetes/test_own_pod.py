@@ -79,6 +79,15 @@ def test_without_one_of_the_variables_nothing_is_known(tmp_path: Path, missing: 
     assert found.pod_of(ProcessId(7, 1)) is None
 
 
+@pytest.mark.parametrize("odd", ["apps/../shop", "apps?dryRun=All", "Apps", "..", "a" * 254, " apps", "apps\n"])
+@pytest.mark.parametrize("key", ["HEAPWARDEN_POD_NAMESPACE", "HEAPWARDEN_POD_NAME"])
+def test_what_can_be_no_name_is_none(tmp_path: Path, key: str, odd: str) -> None:
+    """It would become part of an address, and mean another."""
+    found = OwnPod({**VARIABLES, key: odd, "HEAPWARDEN_SERVICE_ACCOUNT": str(tmp_path)}, tmp_path)
+    assert found.pod is None
+    assert odd not in (found.namespace, found.where)
+
+
 def test_the_namespace_is_the_service_accounts(tmp_path: Path) -> None:
     """Where the variable is not there."""
     (tmp_path / "namespace").write_text("shop\n")

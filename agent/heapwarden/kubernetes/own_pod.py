@@ -14,6 +14,8 @@ NAMESPACE, NAME, UID = (f"HEAPWARDEN_POD_{what}" for what in ("NAMESPACE", "NAME
 """Variables that the pod's manifest fills by the Downward API."""
 
 MAX_CGROUP_BYTES = 65_536
+_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+"""A DNS subdomain, as RFC 1123 has them; a namespace's is a label."""
 _POD = re.compile(rb"pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32})")
 """As the kubelet names cgroups: with underscores where systemd makes them, without dashes for static pods."""
 
@@ -23,9 +25,9 @@ class OwnPod:
 
     def __init__(self, environment: Mapping[str, str], proc: Path = Path("/proc")) -> None:
         """Read the variables; the namespace's may be left to the service account's file."""
-        self.namespace = environment.get(NAMESPACE) or ServiceAccount.of(environment).namespace()
+        self.namespace = _fit(environment.get(NAMESPACE) or ServiceAccount.of(environment).namespace())
         """Empty where it is not known."""
-        name, uid = environment.get(NAME, ""), environment.get(UID, "")
+        name, uid = _fit(environment.get(NAME, "")), environment.get(UID, "")
         self.where = name or socket.gethostname()
         """What this agent is called among others, the same after its own restart."""
         self.pod = Pod(self.namespace, name, uid) if self.namespace and name and uid else None
@@ -50,6 +52,11 @@ class OwnPod:
                 return file.read(MAX_CGROUP_BYTES)
         except OSError:
             return None
+
+
+def _fit(name: str) -> str:
+    """Empty where Kubernetes knows no such names: they become parts of addresses."""
+    return name if _NAME.fullmatch(name) else ""
 
 
 def _pods(cgroups: bytes) -> set[bytes]:
