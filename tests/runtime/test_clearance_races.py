@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from fakes.acting import FakeCoordinator
+from fakes.acting import FakeCoordinator, FakePermission
 from fakes.clock import PatientClock
+from fakes.figures import MIB
 from fakes.restart_world import AT_ONCE, World
+from heapwarden.domain.identity import ProcessId
 from heapwarden.domain.restart import Method, Outcome, Plan, Restart, Stage
 from heapwarden.policy.matching import Watchlist
 from heapwarden.policy.restart import Pauses, RestartRules
@@ -161,3 +163,36 @@ async def test_what_may_have_been_signalled_by_an_agent_that_died_counts() -> No
         assert world.journal.restarts[restart.id].outcome is Outcome.FAILED
         await settled()
         assert slow(world).leaving == 0
+
+
+@dataclass
+class OnePodsBudget(FakePermission):
+    """Does not let go the pod of one process."""
+
+    spent_for: ProcessId | None = None
+
+    async def ask(self, restart: Restart) -> NotYet | None:
+        """By process."""
+        return OVER_BUDGET if restart.process == self.spent_for else await super().ask(restart)
+
+
+@pytest.mark.parametrize("lease", ["", "api"])
+@pytest.mark.parametrize("by_request", [False, True])
+async def test_one_that_may_not_be_evicted_stands_in_nobodys_way(lease: str, by_request: bool) -> None:
+    """An agent of a node sees several pods of a name, perhaps of several workloads: each has a budget of its own."""
+    rules = replace(COORDINATED, method=Method.EVICT, plan=replace(PLAN, lease=lease))
+    async with a_world(rules, apps=2, full=False) as world:
+        world.permission = OnePodsBudget()
+        world.begin(rules)
+        await world.restarts.start()
+        slow(world).may_leave.set()
+        first, other = world.apps
+        world.permission.spent_for = first.id
+        world.tick()
+        if by_request:
+            world.requests.restart("server", None, "a new key")
+        else:
+            world.grow(other, 201 * MIB)
+            world.grow(first, 300 * MIB)
+        await world.until(world.over)
+        assert world.last().process == other.id

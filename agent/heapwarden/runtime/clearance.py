@@ -17,6 +17,8 @@ from heapwarden.ports import Clock, Coordinator, NotYet, Permission
 
 log = logging.getLogger(__name__)
 
+COORDINATION = "coordination"
+"""Code of what waits for a place."""
 RENEW_SECONDS = 5.0
 """Between two renewals of a place, and while a restart that is cleared has not begun."""
 LEAVE_ATTEMPTS = 3
@@ -62,7 +64,7 @@ class Clearance:
             self._drop(restart.process)  # of settings that were
             return None
         if self._stopped:
-            return Refusal("coordination", "the agent stops")
+            return Refusal(COORDINATION, "the agent stops")
         claim = self._claims.get(restart.process)
         if claim is None or _terms(claim.restart) != _terms(restart):
             self._drop(restart.process)
@@ -98,7 +100,7 @@ class Clearance:
     def give_back(self, restart: Restart) -> None:
         """The last agent has left it open, and it is called off."""
         if restart.plan.lease and restart.process not in self._claims:
-            self._end(_Claim(restart, Refusal("coordination", "it is called off"), tried=True), leave=True)
+            self._end(_Claim(restart, Refusal(COORDINATION, "it is called off"), tried=True), leave=True)
 
     def sweep(self) -> None:
         """Give back what nobody has asked about since the last time."""
@@ -124,7 +126,7 @@ class Clearance:
 
     def _claim(self, restart: Restart, *, begun: bool) -> _Claim:
         what = f"lease {restart.plan.lease}" if restart.plan.lease else "the Kubernetes API"
-        code = "coordination" if restart.plan.lease else "method"
+        code = COORDINATION if restart.plan.lease else "method"
         claim = _Claim(restart, Refusal(code, f"{what} is being asked"), begun=begun)
         self._claims[restart.process] = claim
         claim.task = asyncio.create_task(self._pursue(claim), name=f"clearance {restart.process.pid}")

@@ -14,6 +14,7 @@ from heapwarden.domain.restart import Restart, RestartReason
 from heapwarden.domain.snapshot import Held, Snapshot, Watched
 from heapwarden.policy.safety import Refusal, refusal
 from heapwarden.ports import Clock, Journal, Reporters
+from heapwarden.runtime.clearance import COORDINATION
 from heapwarden.runtime.confirmation import Confirmation
 from heapwarden.runtime.record import Wanted
 from heapwarden.runtime.restarts import Restarts
@@ -111,7 +112,10 @@ class Decisions:
         return Refusal("jitter", f"{until - now:.1f} s of jitter to go") if now < until else None
 
     def _uncleared(self, wanted: Wanted, restart: Restart, first: dict[str, Name]) -> Refusal | None:
-        """Of each name, only the ``first`` asks elsewhere: the others would have to wait for it anyway."""
+        """Of each name, only the ``first`` waits for a place: the others would have to wait for it anyway.
+
+        Where its own pod may not be evicted, which says nothing about others', the next one asks.
+        """
         name = restart.name
         if wanted.rules.dry_run:
             return None
@@ -119,7 +123,7 @@ class Decisions:
             ahead = first[name.process]
             return Refusal("sibling", f"{ahead.process}/{ahead.worker} is to be restarted first")
         refused = self._restarts.clearance.refusal(restart)
-        if refused is not None:
+        if refused is not None and refused.code == COORDINATION:
             first[name.process] = name
         return refused
 

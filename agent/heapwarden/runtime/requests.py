@@ -11,6 +11,7 @@ from heapwarden.domain.restart import Restart, RestartReason, Trigger
 from heapwarden.domain.snapshot import Snapshot, Watched
 from heapwarden.policy.safety import Refusal
 from heapwarden.ports import Clock
+from heapwarden.runtime.clearance import COORDINATION
 from heapwarden.runtime.course import ASKED
 from heapwarden.runtime.record import Phase, Wanted
 from heapwarden.runtime.restarts import Restarts
@@ -91,14 +92,16 @@ class Requests:
             self._begin()
 
     def _begin(self) -> None:
-        waiting: list[tuple[Wanted, Restart]] = []
+        waiting = []
+        ahead: set[str] = set()
+        """Names of which one waits for a place: the others would wait for it anyway."""
         for queued, planned in self._queue:
             rules = self._watch.rules_of(planned.process)
             if rules is None or rules.dry_run or self._restarts.course(planned.process) is not None:
                 continue
             wanted = replace(queued, rules=rules)  # by the newest settings, until it begins
             restart, name = replace(planned, plan=self._restarts.plan(wanted).plan), planned.name.process
-            if self._restarts.busy(name) is not None or any(ahead.name.process == name for _, ahead in waiting):
+            if self._restarts.busy(name) is not None or name in ahead:
                 waiting.append((wanted, restart))
             elif (unable := self._restarts.unable(wanted)) is not None:
                 log.warning("%s: a restart that was asked for is dropped: %s", name, unable.text)
@@ -106,6 +109,7 @@ class Requests:
                 log.warning("%s: the restarts that were asked for are dropped, nobody brought the last back", name)
             elif (refused := self._restarts.clearance.refusal(restart)) is not None:
                 self._tell(restart, refused)
+                ahead.update({name} if refused.code == COORDINATION else ())
                 waiting.append((wanted, restart))
             else:
                 now, wall, newest = self._clock.monotonic(), self._clock.wall(), self._restarts.newest_start(name)
