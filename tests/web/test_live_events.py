@@ -27,7 +27,7 @@ from heapwarden.web.event_stream import EventStream, Seats
 from heapwarden.web.live_events import MOST_STREAMS, Live
 from heapwarden.web.live_view import MOST_POINTS
 from heapwarden.web.options import Page, WebOptions
-from heapwarden.web.overview import EVERY_PROCESSES
+from heapwarden.web.overview import EVERY_PROCESSES, MOST_PROCESSES
 from heapwarden.web.server import HttpServer
 
 pytestmark = pytest.mark.anyio
@@ -295,6 +295,17 @@ async def test_stop_ends_every_stream_at_once(agent: Agent) -> None:
             agent.live.stop()
             assert all([await asyncio.to_thread(reading.source.ended) for reading in readings])
         await eventually(lambda: not any("EventStream" in repr(task) for task in asyncio.all_tasks()))
+
+
+async def test_the_first_processes_are_listed_at_once() -> None:
+    """However many they are: nobody is told for a minute that there are none."""
+    agent = Agent()
+    async with running(agent) as _:
+        with ExitStack() as stack:
+            reading = await Looker(stack).open(agent.url())
+            assert (await reading.next("overview"))["processes"] == []
+            agent.tick(*fleet(5 * EVERY_PROCESSES).processes)
+            assert len((await reading.next("overview"))["processes"]) == MOST_PROCESSES
 
 
 async def test_who_does_not_read_is_dropped_and_keeps_nobody_waiting(agent: Agent) -> None:

@@ -52,7 +52,7 @@ class Live:
         """A tick has ended, and its figures are in the history."""
         self._newest = snapshot
         self._ticks += 1
-        if self._ticks % ticks_between(snapshot) == 0:
+        if self._ticks % ticks_between(snapshot) == 0 or not self._listed.processes:
             self._listed = snapshot
         self.wake()
 

@@ -16,6 +16,7 @@ import {
   type Slot,
 } from "./contract";
 import { Charts } from "./charts";
+import { AgentClock } from "./clock";
 import { Connection } from "./connection";
 import { Head } from "./detail";
 import { byId, show, write } from "./dom";
@@ -41,8 +42,7 @@ class Page implements Listener {
   private past: History | null = null;
   private target: Slot | null = null;
   private isGone = false;
-  /** Agent's clock less ours, seconds. */
-  private ahead = 0;
+  private readonly clock = new AgentClock();
   private opened = false;
 
   start(): void {
@@ -59,7 +59,7 @@ class Page implements Listener {
 
   overview(event: Overview): void {
     if (this.overviewed && this.overviewed.version !== event.version) location.reload(); // another agent's page is another
-    this.ahead = event.at - Date.now() / 1000;
+    this.clock.told(event.at);
     this.announcer.take(event.processes, this.target);
     this.overviewed = event;
     this.list.update(event);
@@ -70,11 +70,13 @@ class Page implements Listener {
 
   history(event: HistoryEvent): void {
     this.past = new History(event.columns, decode(event.columns, event.rows));
+    this.clock.atLeast(this.past.newest);
     this.draw();
   }
 
   point(event: PointEvent): void {
     this.past?.append(event.row);
+    this.clock.atLeast(event.row[0] ?? Number.NEGATIVE_INFINITY);
     this.draw();
   }
 
@@ -155,7 +157,7 @@ class Page implements Listener {
       { slot: target, listed: shown, detail: this.detailed, history: this.past, entries: this.journal.entries },
       overviewed.at,
     );
-    this.charts.update(this.past, target, this.journal, Date.now() / 1000 + this.ahead, overviewed.interval);
+    this.charts.update(this.past, target, this.journal, this.clock.now, overviewed.interval);
   }
 
   private shown(overview: Overview, target: Slot): Listed | null {
