@@ -1,20 +1,25 @@
 """Real agents, real Nodes in cgroups as the kubelet makes them, and an API server that speaks the protocol."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 
 from fakes.cgroups import inside, kubepods, needs_v1, unaccounted
 from fakes.conditions import wait_for
 from fakes.kubernetes import ApiServer, api_server
 from fakes.kubernetes_objects import Cluster, Json
-from fakes.machine import APPS, AgentHandle, agent, app, node
+from fakes.machine import APPS, ROOT, AgentHandle, agent, app, node
 
 pytestmark = needs_v1
 ID = "7f3c9e12ab34" + "0" * 52
-READ_PODS: list[Json] = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]}]
+GUIDE = (ROOT / "docs" / "kubernetes-api.md").read_text()
+BLOCKS = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)]
+(READ_PODS,) = [block["rules"] for block in BLOCKS if block.get("kind") == "ClusterRole"]
+"""What the guide gives; it must do."""
 LABELS = ("namespace", "pod", "container")
 
 

@@ -75,15 +75,16 @@ def test_a_container_that_waits_to_be_started_again() -> None:
 
 
 def test_containers_of_every_kind() -> None:
-    """Native sidecars stand among init containers; one that has just ended and has no successor yet is there too."""
+    """Native sidecars stand among init containers; what has just ended and has no successor yet is there too."""
     ended = {"terminated": {"exitCode": 0, "reason": "Completed", "containerID": "containerd://cc"}}
     known = read(
         status={
             "initContainerStatuses": [{"name": "side", "containerID": "containerd://bb", "state": {"running": {}}}],
             "containerStatuses": [{"name": "app", "containerID": "containerd://cc", "state": ended}],
+            "ephemeralContainerStatuses": [{"name": "debugger", "containerID": "containerd://dd"}],
         }
     )
-    assert known.names == {"bb": "side", "cc": "app"}
+    assert known.names == {"bb": "side", "cc": "app", "dd": "debugger"}
     assert known.ends == {"cc": Termination("Completed", 0)}
 
 

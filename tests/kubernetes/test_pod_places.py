@@ -45,13 +45,13 @@ def test_names_come_with_the_api() -> None:
 
 
 def test_a_pods_only_container_is_known_at_once() -> None:
-    """Before the kubelet has told its id; of one of several the id's begin stands until then."""
+    """Before the kubelet has told its id; which of several it is shows then."""
     world = World(PodPath(UID, ID))
     world.know(sole="app")
     assert world.places.place_of(ONE) == Place("apps", "api-1", "app", UID, ID)
     other = World(PodPath(UID, ID))
     other.know()
-    assert other.places.place_of(ONE) == Place("apps", "api-1", "7f3c9e12ab34", UID, ID)
+    assert other.places.place_of(ONE) == Place("apps", "api-1", "", UID, ID)
 
 
 def test_beside_the_agent_is_its_own_pod() -> None:

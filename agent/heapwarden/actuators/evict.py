@@ -94,7 +94,7 @@ class EvictActuator:
 
 _UNKNOWN_POD = (
     "which pod it runs in is not known: give the agent HEAPWARDEN_POD_NAMESPACE, HEAPWARDEN_POD_NAME and "
-    "HEAPWARDEN_POD_UID by the Downward API"
+    "HEAPWARDEN_POD_UID by the Downward API; one per node needs `list` and `watch` on `pods`"
 )
 
 

@@ -40,6 +40,11 @@ Each series has the labels `process` (a stable name from the settings, else the 
 smallest free slot within that name, "0", "1", …, so that a restart goes on with the same series), and those below.
 `thread` is `main`, or `workers` for the sum over all worker threads.
 
+An agent per node (`HEAPWARDEN_NODE_NAME` is set) adds `namespace`, `pod` and `container` to each of these series. They
+are empty for a process that is in no pod. Without the Kubernetes API `pod` is the pod's uid and `container` the begin
+of its id. Names that come late, as at the agent's start, change the series once. Beside a sidecar whoever scrapes it
+adds these labels. More: [kubernetes-api.md](kubernetes-api.md).
+
 {_table(_family_rows(families.FAMILIES))}
 
 - The histogram's buckets end at {_bounds()} s and +Inf. It counts every collection.

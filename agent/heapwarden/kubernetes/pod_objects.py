@@ -59,6 +59,7 @@ class _ContainerStatus(msgspec.Struct):
 class _Status(msgspec.Struct):
     containerStatuses: list[_ContainerStatus] | None = None  # noqa: N815  as above
     initContainerStatuses: list[_ContainerStatus] | None = None  # noqa: N815  as above
+    ephemeralContainerStatuses: list[_ContainerStatus] | None = None  # noqa: N815  as above
 
 
 class _Pod(msgspec.Struct):
@@ -142,8 +143,8 @@ def pod(data: bytes | msgspec.Raw) -> KnownPod:
     if not metadata.uid or not metadata.name:
         raise msgspec.ValidationError("a pod without uid or name")
     names, ends = {}, {}
-    told = [*(status.initContainerStatuses or ()), *(status.containerStatuses or ())]
-    for one in told[:MOST_CONTAINERS]:
+    told = (status.containerStatuses, status.initContainerStatuses, status.ephemeralContainerStatuses)
+    for one in [one for statuses in told for one in statuses or ()][:MOST_CONTAINERS]:
         for id_, end in _containers(one):
             names[id_] = _bounded(one.name)
             if end is not None:

@@ -63,5 +63,6 @@ class PodPlaces:
         if known is None:
             short = id_[:SHORT_ID] if uid else ""
             return Place("", uid, short, uid, id_, shown=self._shown)
-        container = known.names.get(id_) or known.sole or id_[:SHORT_ID]
+        # Empty until the kubelet has told, seconds after the start: ids for labels would be new ones each time.
+        container = known.names.get(id_) or known.sole
         return Place(known.namespace, known.name, container, uid, id_, shown=self._shown)
