@@ -118,6 +118,21 @@ def alone() -> Iterator[Podman]:
             podman.clean_up()
 
 
+@contextmanager
+def own_cgroup(path: str) -> Iterator[str]:
+    """A parent for containers' cgroups that podman makes and leaves behind; removed as far as it is empty."""
+    try:
+        yield path
+    finally:
+        for hierarchy in Path("/sys/fs/cgroup").iterdir():
+            lowest = hierarchy / path.strip("/")
+            for folder in (lowest / "conmon", lowest, *lowest.parents):
+                if folder == hierarchy:
+                    break
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+
+
 class Network:
     """A container's network, which need not be reachable from here: a thread of this process lives in it."""
 
