@@ -39,7 +39,10 @@ class Fault:
     """Answered instead; 0: see the others."""
     retry_after: int | None = None
     how: str = ""
-    """``hang``, ``huge``, ``garbage``, ``html`` or ``close`` instead of an answer; ``lost``: done, and not answered."""
+    """``hang``, ``huge``, ``garbage``, ``html``, ``bare``, ``elsewhere`` or ``close`` instead of an answer; ``lost``:
+    done, and not answered."""
+    elsewhere: str = ""
+    """The address to ask instead."""
     times: int = 1
 
 
@@ -160,9 +163,15 @@ class _Handler(BaseHTTPRequestHandler):
             case "huge":
                 self._send(200, b'{"x": "' + b"x" * 4_000_000 + b'"}')
             case "garbage":
-                self._send(200, b"\0\1\2 not JSON")
+                self._send(fault.status or 200, b"\0\1\2 not JSON")
             case "html":
                 self._send(502, b"<html>Bad Gateway</html>", **{"Content-Type": "text/html"})
+            case "bare":
+                self.send_response(fault.status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+            case "elsewhere":
+                self._send(307, b"", Location=fault.elsewhere, **{"Content-Type": "text/plain"})
             case "":
                 details = {} if fault.retry_after is None else {"retryAfterSeconds": fault.retry_after}
                 self._answer(*status(fault.status, "it goes wrong", **details))

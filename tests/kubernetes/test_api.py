@@ -82,6 +82,8 @@ async def test_a_budget_says_no(server: ApiServer, tmp_path: Path) -> None:
         pytest.param({"status": 500}, 500, "500 it goes wrong", id="500"),
         pytest.param({"status": 503, "retry_after": 3}, 503, "503 it goes wrong", id="503"),
         pytest.param({"how": "html"}, 502, "502", id="a proxy's page"),
+        pytest.param({"how": "bare", "status": 403}, 403, "403", id="an answer of no type"),
+        pytest.param({"how": "garbage", "status": 429}, 429, "429", id="garbage with a status"),
         pytest.param({"how": "garbage"}, 0, "JSON", id="garbage"),
         pytest.param({"how": "huge"}, 0, "more than 1,048,576 bytes", id="an endless answer"),
         pytest.param({"how": "close"}, 0, "disconnected", id="a connection that is cut"),
@@ -153,6 +155,28 @@ async def test_another_authority_is_not_trusted(server: ApiServer, tmp_path: Pat
         with pytest.raises(KubernetesError, match="CERTIFICATE_VERIFY_FAILED"):
             await api.lease("apps", "api")
     assert server.requests == []
+
+
+async def test_variables_for_proxies_and_authorities_change_nothing(
+    server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are the app's, whose container may share them: the API is the cluster's own, and so is its authority."""
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    async with client(server, tmp_path) as api:
+        assert await api.lease("apps", "api") is None
+
+
+async def test_the_token_follows_nobody(server: ApiServer, tmp_path: Path) -> None:
+    """Who answers with another address is not the API, whatever it wants."""
+    with api_server() as other:
+        server.fail("GET", how="elsewhere", elsewhere=f"https://127.0.0.1:{other.port}/")
+        async with client(server, tmp_path) as api:
+            with pytest.raises(KubernetesError, match="reading lease apps/api: 307"):
+                await api.lease("apps", "api")
+    assert other.requests == []
 
 
 async def test_nothing_listens(tmp_path: Path, server: ApiServer) -> None:

@@ -134,9 +134,19 @@ def _open(account: ServiceAccount, deadline_seconds: float) -> "AsyncClient":
     return AsyncClient(config, timeout=timeout, trust_env=False, transport=BoundedTransport(ca))
 
 
+def _response(error: BaseException | None) -> Any:
+    """What was answered; None: nothing. Where the library can't read it, its error has the status's own as context."""
+    while error is not None and not isinstance(error, KubernetesError):  # that would be of an earlier request
+        response = getattr(error, "response", None)
+        if response is not None:
+            return response
+        error = error.__context__
+    return None
+
+
 def _told(what: str, error: Exception) -> KubernetesError:
     """The library's error in our words: what was asked, what the API says, when to come again."""
-    response = getattr(error, "response", None)
+    response = _response(error)
     if response is None:
         return KubernetesError(f"{what}: {str(error) or type(error).__name__}"[:TOLD_CHARACTERS])
     status = getattr(error, "status", None)
