@@ -154,6 +154,7 @@ class Agent:
             telemetry=self._metrics,
             machine_bytes=psutil.virtual_memory().total,
             agent_version=__version__,
+            interval=lambda: self._settings.sample_interval_seconds,
         )
         Decisions(self._restarts, self._watch, reporters=self._reporters, journal=self._journal, clock=self._clock)
         self._history = History(settings.history_bytes)

@@ -319,6 +319,13 @@ def test_figures_that_have_grown_old() -> None:
     assert set(found(case(heap(old)))) == {SILENT}
 
 
+@pytest.mark.parametrize(("age", "expected"), [(59, set()), (179, set()), (181, {SILENT})])
+def test_figures_that_are_taken_seldom_are_older(age: float, expected: set[ProblemCode]) -> None:
+    """A sample a minute is no blocked event loop."""
+    old = replace(isolate(800), taken_at=NOW - age)
+    assert set(found(case(heap(old)), standing=replace(AGENT, sample_interval_seconds=60.0))) == expected
+
+
 def test_a_young_process_may_still_be_starting() -> None:
     """Nothing is said of its reporter for ten seconds by an agent; without one there is nothing to wait for."""
     young = case(limit=None, launch=replace(WELL, node_options=""))

@@ -39,6 +39,7 @@ class Standing:
     """The machine's memory."""
     agent_version: str | None = None
     """None: no agent looks, so nothing can be said about who reports to it."""
+    sample_interval_seconds: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

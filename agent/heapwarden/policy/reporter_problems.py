@@ -9,7 +9,8 @@ from heapwarden.policy.facts import Facts
 
 START_SECONDS = 10.0
 """So long a process may take from its start to its reporter's first word to an agent."""
-SILENT_SECONDS = 30.0
+SILENT_SECONDS, SILENT_INTERVALS = 30.0, 3
+"""So long without figures is silence: both."""
 ADVICE = (
     'start it with NODE_OPTIONS="--require /path/heapwarden.cjs" and HEAPWARDEN_SOCKET=/path/agent.sock '
     "(`heapwarden reporter install DIR` puts the file in place)"
@@ -29,7 +30,8 @@ def _heard(facts: Facts, agent_version: str) -> Iterator[Problem]:
     heap, age = facts.case.sample.heap, facts.case.sample.heap_age_seconds(facts.standing.now)
     if heap is None:
         return
-    if not heap.connected or (age is not None and age > SILENT_SECONDS):
+    silence = max(SILENT_SECONDS, SILENT_INTERVALS * facts.standing.sample_interval_seconds)
+    if not heap.connected or (age is not None and age > silence):
         why = "its event loop does not turn" if heap.connected else "its connection is gone"
         since = "" if age is None else f", the last figures are {age:.0f} s old"
         yield _silent(f"the reporter has fallen silent: {why}{since}", "look for a blocked event loop; else restart it")

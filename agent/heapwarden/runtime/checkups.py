@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from heapwarden.domain.checkup import NOT_LOOKED_AT, Checkup, Launch, ProblemCode
@@ -43,11 +43,12 @@ class Checkups:
         telemetry: Telemetry,
         machine_bytes: int,
         agent_version: str,
+        interval: Callable[[], float] = lambda: 1.0,
     ) -> None:
-        """Listen to ``watch``."""
+        """Listen to ``watch``. ``interval`` gives the seconds between samples."""
         self._watch, self._launches, self._clock = watch, launches, clock
         self._telemetry = telemetry
-        self._machine_bytes, self._version = machine_bytes, agent_version
+        self._machine_bytes, self._version, self._interval = machine_bytes, agent_version, interval
         self._fetcher: Fetcher[list[Read]] = Fetcher("launch", telemetry)
         self._known: dict[ProcessId, Launch] = {}
         """Who was read the longest time ago comes first."""
@@ -91,7 +92,8 @@ class Checkups:
         """One look at all of them."""
         await self._read(snapshot.processes)
         cases = [_case(watched, self._known) for watched in snapshot.processes]
-        standing = Standing(self._clock.monotonic(), self._clock.wall(), self._machine_bytes, self._version)
+        now, wall = self._clock.monotonic(), self._clock.wall()
+        standing = Standing(now, wall, self._machine_bytes, self._version, self._interval())
         measured = [measure(case, standing) async for case in self._in_turns(cases)]
         homes = households(measured)
         found = {one.case.process.id: look(one, homes, standing) async for one in self._in_turns(measured)}
