@@ -96,6 +96,41 @@ async def test_whoever_has_to_wait_is_told_for_whom(server: ApiServer, tmp_path:
         assert await other.take(restart(), 60.0) is None
 
 
+@pytest.mark.parametrize("holder", ["web-1_0f3c", ""])
+async def test_a_lease_of_somebody_else_is_left_alone(server: ApiServer, tmp_path: Path, holder: str) -> None:
+    """An app elects its leader by one of this name: it must not lose it, and least of all to a restart."""
+    async with coordinator(server, tmp_path) as mine:
+        assert await mine.take(restart(), 1.0) is None
+        lease = server.cluster.leases["apps", "api"]
+        lease["metadata"]["labels"] = {}
+        lease["spec"] |= {"holderIdentity": holder, "leaseDurationSeconds": 1}
+        clock = FakeClock()
+        async with coordinator(server, tmp_path, "api-2", clock) as other:
+            for _ in range(3):
+                refused = await other.take(restart(2), 60.0)
+                assert refused is not None
+                assert "lease api: it is in use without the label app.kubernetes.io/managed-by" in refused.text
+                clock.advance(100.0)
+            assert await other.leave(restart(2))
+    assert server.cluster.holder("api") == holder
+    assert len(server.cluster.written) == 1
+
+
+async def test_a_lease_that_a_manifest_has_made_is_taken(server: ApiServer, tmp_path: Path) -> None:
+    """Nobody had it yet. So agents need no right to create any."""
+    async with coordinator(server, tmp_path) as mine:
+        assert await mine.take(restart(), 60.0) is None
+        lease = server.cluster.leases["apps", "api"]
+        lease["metadata"]["labels"] = {"team": "shop"}
+        lease["spec"] = {}
+        assert await mine.take(restart(), 60.0) is None
+        assert server.cluster.leases["apps", "api"]["metadata"]["labels"] == {
+            "team": "shop",
+            "app.kubernetes.io/managed-by": "heapwarden",
+        }
+        assert await mine.take(restart(), 60.0) is None
+
+
 async def test_a_holder_of_any_kind_is_shown_in_a_line(server: ApiServer, tmp_path: Path) -> None:
     """Whoever may write Leases can write a book there."""
     async with coordinator(server, tmp_path) as mine, coordinator(server, tmp_path, "api-2") as other:

@@ -31,6 +31,7 @@ RACE_SECONDS = 0.5
 """After a race that was lost."""
 TROUBLE_SECONDS = 10.0
 CONFLICT = 409
+LABEL, OURS = "app.kubernetes.io/managed-by", "heapwarden"
 SHOWN_CHARACTERS = 100
 """Of a holder's name: a pod's has 63 mostly."""
 
@@ -89,6 +90,10 @@ class LeaseCoordinator:
         if own:
             await self._write(own[0], mine, seconds)
             return None
+        others = [name for name, lease in leases.items() if lease is not None and _foreign(lease)]
+        if others:
+            why = f"it is in use without the label {LABEL}={OURS}, so by somebody else: choose another name"
+            return NotYet(CODE, f"lease {others[0]}: {why}", TROUBLE_SECONDS)
         for name, lease in leases.items():
             if lease is None or self._free(name, lease, now):
                 await self._write(self._new(name) if lease is None else lease, mine, seconds)
@@ -111,8 +116,7 @@ class LeaseCoordinator:
         from lightkube.models.meta_v1 import ObjectMeta  # noqa: PLC0415  heavy
         from lightkube.resources.coordination_v1 import Lease  # noqa: PLC0415  as above
 
-        labels = {"app.kubernetes.io/managed-by": "heapwarden"}
-        return Lease(metadata=ObjectMeta(name=name, namespace=self._namespace, labels=labels))
+        return Lease(metadata=ObjectMeta(name=name, namespace=self._namespace))
 
     async def _write(self, lease: "Lease", holder: str, seconds: int) -> None:
         """Whoever had it before, it is ``holder``'s now; empty: nobody's."""
@@ -127,6 +131,8 @@ class LeaseCoordinator:
             renewTime=now,
             leaseTransitions=(before.leaseTransitions or 0) + (0 if renewed else 1),
         )
+        if lease.metadata is not None:
+            lease.metadata.labels = {**(lease.metadata.labels or {}), LABEL: OURS}
         await self._api.write_lease(lease)
 
     def _holder(self, restart: Restart) -> str:
@@ -139,6 +145,17 @@ def _names(restart: Restart) -> list[str]:
     """Of all places there are: ``NAME``, ``NAME-1`` and so on."""
     lease = restart.plan.lease
     return [lease, *(f"{lease}-{number}" for number in range(1, restart.plan.max_unavailable))]
+
+
+def _foreign(lease: "Lease") -> bool:
+    """Whether others use it, for the election of a leader mostly: the app's, which must not lose it to a restart.
+
+    One that was only made, by a manifest, has had no holder.
+    """
+    labels = (lease.metadata.labels if lease.metadata is not None else None) or {}
+    spec = lease.spec
+    used = spec is not None and (spec.holderIdentity is not None or bool(spec.leaseTransitions))
+    return used and labels.get(LABEL) != OURS
 
 
 def _holder(lease: "Lease") -> str:
