@@ -1,7 +1,7 @@
 // One process: its state in one look, what Heapwarden is about to do, and the figures of now.
 
 import { Badge } from "./badge";
-import { asState, type Detail, type Entry, type Listed, type Slot } from "./contract";
+import { asState, type Detail, type Entry, type Listed, type Overview, type Slot } from "./contract";
 import { byId, make, set, show, write } from "./dom";
 import { age, bytes, clock, count, ratio, seconds, UNKNOWN, words } from "./format";
 import { pair } from "./list";
@@ -18,6 +18,8 @@ export interface Known {
   entries: readonly Entry[];
 }
 
+const OLD_INTERVALS = 3;
+const OLD_SECONDS = 15;
 const NOT_WATCHED = "No process is watched under this name now. What was seen of it stays below.";
 
 export class Head {
@@ -28,7 +30,7 @@ export class Head {
     byId("state").append(this.badge.element);
   }
 
-  update({ slot, listed, detail, history, entries }: Known, now: number): void {
+  update({ slot, listed, detail, history, entries }: Known, { at: now, interval }: Overview): void {
     write(byId("name"), slot.process);
     write(byId("worker"), slot.worker === "0" ? "" : `worker ${slot.worker}`);
     const stage = listed ? null : restartUnderWay(entries, slot);
@@ -46,10 +48,10 @@ export class Head {
     write(byId("about-process"), about(listed, detail, now));
     show(byId("look"), listed !== null);
     show(byId("tiles"), listed !== null);
-    if (listed) this.writeTiles(listed, history);
+    if (listed) this.writeTiles(listed, history, oldFrom(interval));
   }
 
-  private writeTiles(listed: Listed, history: History | null): void {
+  private writeTiles(listed: Listed, history: History | null, old: number): void {
     const last = (column: string): number | null => history?.column(column)?.slice(-1)[0] ?? null;
     const stale = listed.sampleAge;
     this.tile(
@@ -70,7 +72,7 @@ export class Head {
       "Heap figures",
       stale === null ? UNKNOWN : `${age(stale)} old`,
       "newest sample",
-      stale !== null && stale > 15 ? "warn" : "fine",
+      stale !== null && stale > old ? "warn" : "fine",
     );
   }
 
@@ -99,6 +101,11 @@ class Tile {
     write(this.note, note);
     set(this.element, "data-level", mood);
   }
+}
+
+/** Seconds of age from which figures are old, where they are taken each `interval` seconds. */
+export function oldFrom(interval: number): number {
+  return Math.max(OLD_SECONDS, OLD_INTERVALS * interval);
 }
 
 function of(limit: number | null): string {

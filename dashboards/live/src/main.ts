@@ -155,7 +155,7 @@ class Page implements Listener {
     if (!target) return;
     this.head.update(
       { slot: target, listed: shown, detail: this.detailed, history: this.past, entries: this.journal.entries },
-      overviewed.at,
+      overviewed,
     );
     this.charts.update(this.past, target, this.journal, this.clock.now, overviewed.interval);
   }
