@@ -31,12 +31,15 @@ def server() -> Iterator[ApiServer]:
 
 
 @contextmanager
-def per_node(server: ApiServer, folder: Path, monkeypatch: pytest.MonkeyPatch, mark: str) -> Iterator[AgentHandle]:
-    """An agent that is told which node it is on."""
+def per_node(
+    server: ApiServer, folder: Path, monkeypatch: pytest.MonkeyPatch, mark: str, settings: str = ""
+) -> Iterator[AgentHandle]:
+    """An agent that is told which node it is on, and in which pod it is itself."""
+    own = server.cluster.add_pod("heapwarden-1", "heapwarden")
     with monkeypatch.context() as patch:
-        for name, value in (server.environment(folder / "account") | {"HEAPWARDEN_NODE_NAME": "node-1"}).items():
+        for name, value in (server.environment(folder / "account", own) | {"HEAPWARDEN_NODE_NAME": "node-1"}).items():
             patch.setenv(name, value)
-        with agent(folder, "", "--command", mark) as handle:
+        with agent(folder, settings, "--command", mark) as handle:
             yield handle
 
 
@@ -181,3 +184,20 @@ def test_a_sidecar_hears_of_its_own_pod_and_adds_no_labels(
             killed(server)
             started.process.kill()
             wait_for(lambda: exits(handle) == {"cgroup_oom": ("?", "?", "?")}, 60)
+
+
+def test_the_pod_that_is_evicted_is_the_processs_own(
+    server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never that of the agent, which stands for a whole node."""
+    server.cluster.rules = [*READ_PODS, {"apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"]}]
+    pod = server.cluster.add_pod("api-1")
+    rules = "max_memory: {above: 200M, for: 0s}, min_uptime: 0s, drain: 0s, grace: 5s, method: evict"
+    settings = f"defaults: {{restart: {{{rules}, successor_timeout: 1s}}}}\n"
+    with (
+        kubepods(pod["metadata"]["uid"], ID) as cgroup,
+        per_node(server, tmp_path, monkeypatch, f"restartable.*{tmp_path.name}", settings) as handle,
+        app(handle, *inside(cgroup, node(22), APPS / "restartable.cjs", tmp_path.name), FILL_MB="210"),
+    ):
+        wait_for(lambda: server.cluster.evictions == [(pod["metadata"]["uid"], 5)], 90)
+        assert server.asked("eviction") == server.asked("/namespaces/apps/pods/api-1/eviction") >= 2

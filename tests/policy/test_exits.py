@@ -135,6 +135,7 @@ OOM_KILLED = told(137, "OOMKilled")
         pytest.param(code(3), None, 40, OOM_KILLED, ExitReason.CRASH, id="another process of the container was killed"),
         pytest.param(TERM, None, 40, OOM_KILLED, ExitReason.CLEAN, id="SIGTERM, whatever the kubelet says"),
         pytest.param(None, None, 40, OOM_KILLED, ExitReason.CGROUP_OOM, id="no status, OOMKilled"),
+        pytest.param(None, 1, 40, told(143), ExitReason.CGROUP_OOM, id="no status, a kill, and the container stopped"),
         pytest.param(None, 1, 40, told(1), ExitReason.CGROUP_OOM, id="no status, the kernel counts a kill"),
         pytest.param(None, 0, 40, OOM_KILLED, ExitReason.CRASH, id="no status, the kernel counts none"),
         pytest.param(None, None, 95, told(134), ExitReason.HEAP_OOM, id="no status, 134, full heap"),

@@ -280,6 +280,17 @@ async def test_counting_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert held == {(Name("b", "0"), ExitReason.CLEAN): 1, (Name("a", "0"), ExitReason.CLEAN): 2}
 
 
+async def test_counting_by_pods_is_bounded_closer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each rollout brings new ones: those that ended longest ago make room."""
+    monkeypatch.setattr(module, "MOST_PLACES", 3)
+    world = World()
+    for number in range(9):
+        ended = replace(watched(pid=number + 1), place=replace(PLACE, pod=f"api-{number}"))
+        world.kernel.statuses[ended.process.id] = ExitStatus(code=0)
+        world.exits.ended(ended)
+    assert [name.pod for name, _ in world.exits.counts if isinstance(name, PlacedName)] == ["api-6", "api-7", "api-8"]
+
+
 async def test_out_of_memory_is_loud(caplog: pytest.LogCaptureFixture) -> None:
     """An error in the log, with figures and with what would have helped; a crash warns, a clean end informs."""
     world, ended = World(), watched()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from heapwarden.domain.event import Event, EventKind
 from heapwarden.domain.exit import ExitName, ExitReason
 from heapwarden.domain.identity import Name, Process, ProcessId
-from heapwarden.domain.place import placed
+from heapwarden.domain.place import PlacedName, placed
 from heapwarden.domain.restart import Figure, Restart
 from heapwarden.domain.snapshot import Watched
 from heapwarden.policy.exits import Evidence, advice, name
@@ -21,13 +21,15 @@ log = logging.getLogger(__name__)
 STATUS_SECONDS = 2.0
 """How long an exit status is waited for: the kernel tells it once the parent has reaped the process."""
 TOLD_SECONDS = 10.0
-"""How long the kubelet's word is waited for where the kernel leaves open how it was: the kubelet looks at containers once
-a second, and tells the API a moment later."""
+"""How long the kubelet's word is waited for where the kernel leaves open how it was. The kubelet looks at containers
+once a second, and tells the API a moment later."""
 POLL_SECONDS = 0.05
 MOST_WAITING = 1_000
 """Ends that wait for their status at one time; further ones are named without."""
 MOST_NAMES = 5_000
 """Names that exits are counted for; the one that was counted longest ago makes room."""
+MOST_PLACES = 500
+"""The same with their pods, which come and go for ever."""
 
 Counts = Mapping[tuple[Name, ExitReason], int]
 
@@ -123,7 +125,7 @@ class Exits:
     def _count(self, name_: Name, reason: ExitReason) -> None:
         own = self._by_name.pop(name_, {})
         self._by_name[name_] = {**own, reason: own.get(reason, 0) + 1}
-        if len(self._by_name) > MOST_NAMES:
+        if len(self._by_name) > (MOST_PLACES if isinstance(name_, PlacedName) else MOST_NAMES):
             del self._by_name[next(iter(self._by_name))]
         self.counts = {(known, why): n for known, of in self._by_name.items() for why, n in of.items()}
 
