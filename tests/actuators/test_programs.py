@@ -30,8 +30,14 @@ def run(*command: str, seconds: float = LONG, **environment: str) -> Ended:
         pytest.param(["sh", "-c", "echo no >&2; exit 3"], Ended(ok=False, how="exit code 3", output="no"), id="code"),
         pytest.param(["sh", "-c", "kill -SEGV $$"], Ended(ok=False, how="killed by SIGSEGV"), id="signal"),
         pytest.param(["sh", "-c", "kill -40 $$"], Ended(ok=False, how="killed by signal 40"), id="signal without name"),
-        pytest.param(["/no/such"], Ended(ok=False, how="not started: No such file or directory"), id="no such program"),
-        pytest.param(["/etc/passwd"], Ended(ok=False, how="not started: Permission denied"), id="not a program"),
+        pytest.param(
+            ["/no/such"],
+            Ended(ok=False, how="not started: No such file or directory", started=False),
+            id="no such program",
+        ),
+        pytest.param(
+            ["/etc/passwd"], Ended(ok=False, how="not started: Permission denied", started=False), id="not a program"
+        ),
     ],
 )
 def test_how_a_program_ended(command: list[str], expected: Ended) -> None:

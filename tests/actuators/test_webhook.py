@@ -36,6 +36,35 @@ async def test_a_no_is_an_error(server: Receiver) -> None:
         await WebhookActuator().terminate(restart_of(os.getpid(), url=f"{server.url}/status/503"))
 
 
+@pytest.mark.parametrize(
+    ("path", "in_doubt"),
+    [
+        pytest.param("status/404", False, id="a no"),
+        pytest.param("redirect", False, id="elsewhere"),
+        pytest.param("status/503", True, id="a fault"),
+        pytest.param("garbage", True, id="no HTTP"),
+        pytest.param("hang", True, id="no answer"),
+    ],
+)
+async def test_what_may_be_done_all_the_same_is_in_doubt(
+    server: Receiver, monkeypatch: pytest.MonkeyPatch, path: str, in_doubt: bool
+) -> None:
+    """So its place among replicas is kept."""
+    if path == "hang":
+        monkeypatch.setattr("heapwarden.actuators.webhook.TIMEOUT_SECONDS", 0.5)
+    with pytest.raises(ActuationError) as caught:
+        await WebhookActuator().terminate(restart_of(os.getpid(), url=f"{server.url}/{path}"))
+    assert caught.value.in_doubt is in_doubt
+    assert len(server.got) == 1
+
+
+async def test_what_could_not_be_sent_is_not_in_doubt() -> None:
+    """Nobody has heard of it."""
+    with pytest.raises(ActuationError) as caught:
+        await WebhookActuator().terminate(restart_of(os.getpid(), url="http://127.0.0.1:1/"))
+    assert not caught.value.in_doubt
+
+
 async def test_nothing_is_asked_for_a_process_that_has_ended(server: Receiver) -> None:
     """What came after it is healthy."""
     judged = identity(os.getpid())

@@ -55,7 +55,7 @@ async def run_or_leave(program: Program, *, what: str, soon_seconds: float) -> N
         program.ended.add_done_callback(lambda future: _tell_late(what, future.result()))
         return
     if not ended.ok:
-        raise ActuationError(f"{what}: {ended.text}")
+        raise ActuationError(f"{what}: {ended.text}", in_doubt=ended.started)
 
 
 def _tell_late(what: str, ended: Ended) -> None:

@@ -52,6 +52,8 @@ class Ended:
     """In words: ``exit code 3``, ``killed by SIGSEGV``, ``not done after 10 s``, ``not started: …``."""
     output: str = ""
     """The end of what it wrote, on one line, without control characters."""
+    started: bool = True
+    """It may have done something."""
 
     @property
     def text(self) -> str:
@@ -76,6 +78,7 @@ class Program:
         self._timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
         self._pid: int | None = None
+        self._started = False
         self._unwanted = False
         self._tail = b""
         try:
@@ -94,7 +97,7 @@ class Program:
             self._run()
         except Exception as error:  # noqa: BLE001  the edge of a thread: told to whoever waits
             what = error.strerror if isinstance(error, OSError) else repr(error)
-            self._tell(Ended(ok=False, how=f"not started: {what}"))
+            self._tell(Ended(ok=False, how=f"not started: {what}", started=self._started))
 
     def _run(self) -> None:
         reader, writer = os.pipe()
@@ -127,7 +130,7 @@ class Program:
             )
             register(pid)
         with self._lock:
-            self._pid = pid
+            self._pid, self._started = pid, True
             if self._unwanted:
                 self._signal(signal.SIGKILL)
         return pid

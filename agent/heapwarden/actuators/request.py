@@ -29,6 +29,8 @@ class Answer:
     """Any 2xx."""
     text: str
     """For people: the host, the status, and the beginning of the answer where it was none of these."""
+    in_doubt: bool = False
+    """It may be acted upon all the same: no answer came to what was sent, or one of a fault (5xx)."""
 
 
 async def post(url: str, body: bytes, timeout_seconds: float) -> Answer:
@@ -52,6 +54,7 @@ class _Request:
         self._url, self._body = url, body
         self._timeout_seconds = timeout_seconds
         self._connection: http.client.HTTPConnection | None = None
+        self._sent = False
         self.answered = in_thread("heapwarden-request", self._told)
 
     def abandon(self) -> None:
@@ -63,11 +66,11 @@ class _Request:
 
     def late(self) -> Answer:
         """What is told at the deadline, by whoever sees it first."""
-        return Answer(ok=False, text=f"{self.where}: no answer within {self._timeout_seconds:g} s")
+        return Answer(ok=False, text=f"{self.where}: no answer within {self._timeout_seconds:g} s", in_doubt=self._sent)
 
     def failed(self, error: BaseException) -> Answer:
         """The same for any other trouble."""
-        return Answer(ok=False, text=f"{self.where}: {_why(error)}")
+        return Answer(ok=False, text=f"{self.where}: {_why(error)}", in_doubt=self._sent)
 
     def _told(self) -> Answer:
         try:
@@ -87,6 +90,7 @@ class _Request:
                 raise TimeoutError
             connection.sock.settimeout(left)
             path = self._url._replace(scheme="", netloc="", fragment="").geturl()
+            self._sent = True
             connection.request("POST", path if path.startswith("/") else f"/{path}", self._body, _HEADERS)
             response = connection.getresponse()
             said = one_line(response.read(ANSWER_BYTES))[:TOLD_CHARACTERS]
@@ -108,7 +112,8 @@ class _Request:
             return Answer(ok=True, text=f"{self.where}: {status}")
         if http.HTTPStatus.MULTIPLE_CHOICES <= status < http.HTTPStatus.BAD_REQUEST:
             return Answer(ok=False, text=f"{self.where}: {status}, and no redirect is followed")
-        return Answer(ok=False, text=f"{self.where}: {status}" + (f": {said}" if said else ""))
+        in_doubt = status >= http.HTTPStatus.INTERNAL_SERVER_ERROR
+        return Answer(ok=False, text=f"{self.where}: {status}" + (f": {said}" if said else ""), in_doubt=in_doubt)
 
 
 _HEADERS = {"Content-Type": "application/json", "User-Agent": f"heapwarden/{__version__}", "Connection": "close"}

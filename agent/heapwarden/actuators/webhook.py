@@ -27,7 +27,7 @@ class WebhookActuator:
         check_runs(self._kernel, restart)
         answer = await post(restart.plan.url, body(restart), TIMEOUT_SECONDS)
         if not answer.ok:
-            raise ActuationError(f"webhook {answer.text}")
+            raise ActuationError(f"webhook {answer.text}", in_doubt=answer.in_doubt)
 
     async def kill(self, restart: Restart) -> None:
         """Never asked for: the service has its own ways. Raises ActuationError."""
