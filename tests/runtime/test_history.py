@@ -213,6 +213,20 @@ def test_the_clock_may_be_set_at_any_time() -> None:
     assert [row["time"] for row in rows(history, offset=5e8)] == [5e8 + 10, 5e8 + 11, 5e8 + 12]
 
 
+def test_a_machine_that_has_slept_does_not_move_what_was_before() -> None:
+    """The monotonic clock stands still meanwhile, and Unix time does not; a clock that is set moves all rows."""
+    slept = 30.0
+    history = History(PLENTY, slept=lambda: slept)
+    ticking(history, [10.0, 11.0])
+    slept += 3_600
+    ticking(history, [12.0, 13.0])
+    slept += 60
+    ticking(history, [14.0])
+    offset = 1e9 + 3_660
+    assert [row["time"] - 1e9 for row in rows(history, offset=offset)] == [10, 11, 3_612, 3_613, 3_674]
+    assert [row["time"] for row in rows(history, offset=0.0)] == [-3_650, -3_649, -48, -47, 14]
+
+
 def test_only_the_end_of_a_tick_counts() -> None:
     """Between ticks there are snapshots with nothing new in most processes."""
     history = History(PLENTY)

@@ -1,13 +1,15 @@
 """What each process was like lately: every sample of the last minutes, and a row a minute of the last hours.
 
 The rows belong to a slot and not to a process, so that a restart can be seen. Times are kept by the monotonic clock,
-whatever happens to the other one, and are told as Unix time.
+whatever happens to the other one, and are told as Unix time. While a machine is suspended that clock stands still.
 """
 
 import asyncio
 import heapq
 import math
 import struct
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -30,8 +32,10 @@ SLOT_BYTES = 2_000
 """Of what is kept beside the pages."""
 _LEAST_BYTES = SLOT_BYTES + 2 * PAGE_BYTES
 _SHORT_SECONDS = 180.0
+_LEAST_SLEEP_SECONDS = 1.0
 _STEP = 16
 """Slots by which their number is rounded up where they share, so that not each new one makes the others smaller."""
+MOST_SLEEPS = 100
 AT_ONCE = 50
 """Processes recorded before the event loop turns."""
 
@@ -53,11 +57,24 @@ class _Slot:
 class History:
     """Listens to snapshots. All slots together take no more than ``memory_bytes``; 0: nothing is kept."""
 
-    def __init__(self, memory_bytes: int, *, soon: Callable[[Callable[[], None]], object] | None = None) -> None:
-        """Nothing was seen yet. ``soon`` calls a function when the event loop turns."""
+    def __init__(
+        self,
+        memory_bytes: int,
+        *,
+        soon: Callable[[Callable[[], None]], object] | None = None,
+        slept: Callable[[], float] | None = None,
+    ) -> None:
+        """Nothing was seen yet. ``soon`` calls a function when the event loop turns.
+
+        ``slept`` gives the seconds for which the machine was suspended until now.
+        """
         self.on_recorded: Callable[[Snapshot], None] = lambda _snapshot: None
         """Called with each snapshot that ended a tick, once its figures are here."""
         self._soon = soon or (lambda call: asyncio.get_running_loop().call_soon(call))
+        self._slept = slept or _suspended_seconds
+        self._slept_seconds = self._slept()
+        self._sleeps: deque[tuple[float, float]] = deque(maxlen=MOST_SLEEPS)
+        """After which tick the machine was suspended, and for how long. Newest first."""
         self._slots: dict[Name, _Slot] = {}
         self._memory_bytes = memory_bytes
         self._snapshot: Snapshot | None = None
@@ -76,6 +93,7 @@ class History:
             return
         while self._left:
             self._record_some()
+        self._look_for_sleep()
         self._snapshot, self._before, self._at = snapshot, self._at, snapshot.at
         self._left = list(snapshot.processes)
         self._go_on()
@@ -87,7 +105,7 @@ class History:
         """
         slot = self._slots.get(name)
         rows = [] if slot is None else _rows_of(slot)
-        packed = b"".join(ROW.pack(one[0] + wall_offset, *one[1:]) for one in rows)
+        packed = b"".join(ROW.pack(self._awake(one[0]) + wall_offset, *one[1:]) for one in rows)
         return packed, rows[-1][0] if rows else -math.inf
 
     def after(self, name: Name, at: float) -> list[tuple[float, ...]]:
@@ -99,6 +117,21 @@ class History:
     def bytes_used(self) -> int:
         """Memory of all slots."""
         return sum(SLOT_BYTES + slot.fine.bytes_used + slot.coarse.bytes_used for slot in self._slots.values())
+
+    def _look_for_sleep(self) -> None:
+        slept = self._slept()
+        if slept - self._slept_seconds > _LEAST_SLEEP_SECONDS:
+            self._sleeps.appendleft((self._at, slept - self._slept_seconds))
+        self._slept_seconds = slept
+
+    def _awake(self, at: float) -> float:
+        """``at`` less what was slept since, for the offset of now has that in it."""
+        since = 0.0
+        for before, seconds in self._sleeps:
+            if before < at:
+                break
+            since += seconds
+        return at - since
 
     def _go_on(self) -> None:
         self._record_some()
@@ -172,6 +205,10 @@ class History:
             del self._slots[name]
         if old:
             self._share_out()
+
+
+def _suspended_seconds() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 def _time_of(slot: tuple[float, Name]) -> float:
