@@ -95,6 +95,19 @@ def served_from(site: Path, folder: Path) -> set[str]:
         }
 
 
+def test_a_page_that_is_older_than_its_sources_is_not_shipped(checkout: Path) -> None:
+    """A tree that was built, and then changed or updated, would else ship what it was."""
+    index, source = checkout / PAGE / "index.html", checkout / "dashboards" / "live" / "src" / "style" / "base.css"
+    for file in (index, source):
+        file.parent.mkdir(parents=True)
+        file.touch()
+    os.utime(index, (1_000_000, 1_000_000))
+    done = build(checkout, "/nonexistent")
+    assert "index.html is missing or older than its sources" in done.stderr
+    os.utime(source, (900_000, 900_000))
+    assert build(checkout, "/nonexistent").returncode == 0
+
+
 def test_without_npm_it_says_so(checkout: Path) -> None:
     """No wheel without a page, and no traceback alone."""
     done = build(checkout, "/nonexistent")
