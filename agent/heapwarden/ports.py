@@ -224,7 +224,7 @@ class Launches(Protocol):
     """Knows how a process was started. Blocks for a millisecond: called in a thread, once a process."""
 
     def read(self, process: Process, cgroup: str) -> Launch | None:
-        """Of this very process, in a cgroup whose folder is ``cgroup`` ("": not known); None: gone, or not ready yet."""
+        """Of this very process, in a cgroup whose folder is ``cgroup`` ("": not known); None: gone, or not ready."""
 
 
 class Listening(Protocol):

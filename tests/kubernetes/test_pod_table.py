@@ -83,6 +83,8 @@ def test_each_change_is_noticed() -> None:
     known.put(pod("1", names={"a": "app"}))
     assert known.version > before
     before = known.version
+    known.put(pod("1", version="9"))
+    assert known.version == before, "nothing that is kept has changed"
     known.drop("1")
     assert known.version > before
     before = known.version

@@ -6,7 +6,7 @@ from heapwarden.domain.place import AskPods
 from heapwarden.kubernetes.selection import Selection, selection
 
 NODE = {"HEAPWARDEN_NODE_NAME": "node-1"}
-POD = {"HEAPWARDEN_POD_NAME": "api-1"}
+POD = {"HEAPWARDEN_POD_NAME": "api-1", "HEAPWARDEN_POD_UID": "0f3c1a52-7a0e-4a0b-9d5e-2f1b6c7d8e9f"}
 NODES = Selection("", "spec.nodeName=node-1")
 OWN = Selection("apps", "metadata.name=api-1")
 
@@ -29,7 +29,8 @@ def test_by_settings_and_manifest(ask: AskPods, environment: dict[str, str], fou
 
 def test_an_own_pod_that_is_not_named_is_said() -> None:
     """With the variables that are missing."""
-    text = selection(AskPods.OWN, {}, "apps")
-    assert isinstance(text, str)
-    assert "HEAPWARDEN_POD_NAME" in text
     assert isinstance(selection(AskPods.OWN, POD, ""), str)
+    for missing in POD:
+        text = selection(AskPods.OWN, {key: value for key, value in POD.items() if key != missing}, "apps")
+        assert isinstance(text, str)
+        assert missing in text

@@ -23,7 +23,7 @@ class KnownPod:
     uid: str
     namespace: str
     name: str
-    version: str = ""
+    version: str = field(default="", compare=False)
     """The API's ``resourceVersion``."""
     static_uid: str = ""
     """How cgroups have it where the kubelet and not the API made it; empty of all others."""
@@ -66,6 +66,8 @@ class PodTable:
         if known is not None:
             names, ends = _newest({**known.names, **pod.names}), _newest({**known.ends, **pod.ends})
             pod = replace(pod, names=names, ends=ends)
+        if self._pods.get(pod.uid) == pod:  # most news of pods say nothing that is kept
+            return
         self._gone.pop(pod.uid, None)
         self._pods[pod.uid] = pod
         if len(self._pods) > MOST_PODS:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from heapwarden.domain.place import AskPods
-from heapwarden.kubernetes.own_pod import NAME, NAMESPACE
+from heapwarden.kubernetes.own_pod import NAME, NAMESPACE, UID
 
 NODE = "HEAPWARDEN_NODE_NAME"
 """Variable that the manifest of an agent per node fills by the Downward API."""
@@ -25,6 +25,6 @@ def selection(ask: AskPods, environment: Mapping[str, str], namespace: str) -> S
         return Selection("", f"spec.nodeName={node}") if node else None
     if ask is AskPods.OFF:
         return None
-    if name and namespace:
+    if name and namespace and environment.get(UID):
         return Selection(namespace, f"metadata.name={name}")
-    return f"kubernetes.pods is own, and {NAME} and {NAMESPACE} do not say which pod that is"
+    return f"kubernetes.pods is own, and {NAMESPACE}, {NAME} and {UID} do not say which pod that is"
