@@ -104,7 +104,7 @@ LIVE_SOURCES := $(wildcard dashboards/live/*.json dashboards/live/*.mjs dashboar
 	mkdir -p .cache && touch $@ .cache/live
 
 .cache/parts: scripts/install-parts
-	@scripts/install-parts prometheus prometheus-alertmanager haproxy nginx-light chromium
+	@scripts/install-parts prometheus prometheus-alertmanager haproxy nginx-light chromium systemd curl
 	mkdir -p .cache && touch $@
 
 .cache/bench-parts: scripts/install-parts

