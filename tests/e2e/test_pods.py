@@ -1,7 +1,7 @@
 """Real agents, real Nodes in cgroups as the kubelet makes them, and an API server that speaks the protocol."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,6 +57,12 @@ def places(handle: AgentHandle, pid: int, name: str = "heapwarden_rss_bytes") ->
     ]
 
 
+def container(handle: AgentHandle, pid: int) -> str | None:
+    """The name of the container that a process is said to be in."""
+    listed = handle.process(pid)
+    return None if listed is None or listed["pod"] is None else str(listed["pod"]["container"])
+
+
 def status(id_: str = ID, **state: Json) -> Json:
     """Of a pod with one container."""
     one = {"name": "app", "containerID": f"containerd://{id_}", "state": {"running": {}}, **state}
@@ -67,12 +73,12 @@ def test_figures_have_the_pods_names(server: ApiServer, tmp_path: Path, monkeypa
     """On each series of the process; empty labels on those of a process that is in no pod."""
     pod = server.cluster.add_pod("api-1")
     server.cluster.change_pod("api-1", status=status())
-    mark = f"restartable.*{tmp_path.name}"
+    mark = f"restartable.*{tmp_path}"
     with (
         kubepods(pod["metadata"]["uid"], ID) as cgroup,
         per_node(server, tmp_path, monkeypatch, mark) as handle,
-        app(handle, *inside(cgroup, node(22), APPS / "restartable.cjs", tmp_path.name)) as started,
-        app(handle, node(22), APPS / "restartable.cjs", tmp_path.name) as other,
+        app(handle, *inside(cgroup, node(22), APPS / "restartable.cjs", tmp_path)) as started,
+        app(handle, node(22), APPS / "restartable.cjs", tmp_path) as other,
     ):
         wait_for(lambda: places(handle, started.pid) == [("apps", "api-1", "app")], 60)
         wait_for(lambda: places(handle, started.pid, "heapwarden_heap_used_bytes") == [("apps", "api-1", "app")], 60)
@@ -96,11 +102,11 @@ def test_without_rights_uids_are_names_until_there_are_rights(
     server.cluster.rules = []
     pod = server.cluster.add_pod("api-1")
     uid = pod["metadata"]["uid"]
-    mark = f"restartable.*{tmp_path.name}"
+    mark = f"restartable.*{tmp_path}"
     with (
         kubepods(uid, ID) as cgroup,
         per_node(server, tmp_path, monkeypatch, mark) as handle,
-        app(handle, *inside(cgroup, node(22), APPS / "restartable.cjs", tmp_path.name)) as started,
+        app(handle, *inside(cgroup, node(22), APPS / "restartable.cjs", tmp_path)) as started,
     ):
         wait_for(lambda: places(handle, started.pid) == [("", uid, ID[:12])], 60)
         wait_for(lambda: server.asked("/pods") >= 2, 60)
@@ -123,6 +129,18 @@ def exits(handle: AgentHandle) -> dict[str, tuple[str, ...]]:
 OOM_KILLED = {"exitCode": 137, "reason": "OOMKilled", "containerID": f"containerd://{ID}"}
 
 
+def two_containers(server: ApiServer) -> str:
+    """A pod of which nobody can tell which is which before the kubelet has; gives its uid."""
+    return str(server.cluster.add_pod("api-1", containers=[{"name": "app"}, {"name": "proxy"}])["metadata"]["uid"])
+
+
+def told(server: ApiServer, container: Callable[[], object]) -> None:
+    """The kubelet tells which is which; wait until the agent knows, which can only be by its watch."""
+    wait_for(lambda: server.asked("watch"), 60)
+    server.cluster.change_pod("api-1", status=status())
+    wait_for(lambda: container() == "app", 60)
+
+
 def killed(server: ApiServer) -> None:
     """The kubelet tells: the container is gone, and there again."""
     server.cluster.change_pod("api-1", status=status("a" * 64, lastState={"terminated": OOM_KILLED}))
@@ -132,14 +150,13 @@ def test_an_end_is_named_by_the_kubelets_word(
     server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the kernel says SIGKILL and not why: it comes after the end, which has waited for it."""
-    pod = server.cluster.add_pod("api-1")
-    server.cluster.change_pod("api-1", status=status())
     with (
-        kubepods(pod["metadata"]["uid"], ID, accounted=False) as cgroup,
-        per_node(server, tmp_path, monkeypatch, f"restartable.*{tmp_path.name}") as handle,
-        app(handle, *unaccounted(cgroup, node(22), APPS / "restartable.cjs", tmp_path.name)) as started,
+        kubepods(two_containers(server), ID, accounted=False) as cgroup,
+        per_node(server, tmp_path, monkeypatch, f"restartable.*{tmp_path}") as handle,
+        app(handle, *unaccounted(cgroup, node(22), APPS / "restartable.cjs", tmp_path)) as started,
     ):
-        wait_for(lambda: places(handle, started.pid) == [("apps", "api-1", "app")], 60)
+        wait_for(lambda: places(handle, started.pid) == [("apps", "api-1", "")], 60)
+        told(server, lambda: container(handle, started.pid))
         started.process.kill()
         started.process.wait()
         killed(server)
@@ -154,8 +171,8 @@ def test_the_kernels_own_count_is_the_stronger_word(
     server.cluster.change_pod("api-1", status=status())
     with (
         kubepods(pod["metadata"]["uid"], ID) as cgroup,
-        per_node(server, tmp_path, monkeypatch, f"restartable.*{tmp_path.name}") as handle,
-        app(handle, *inside(cgroup, node(22), APPS / "restartable.cjs", tmp_path.name)) as started,
+        per_node(server, tmp_path, monkeypatch, f"restartable.*{tmp_path}") as handle,
+        app(handle, *inside(cgroup, node(22), APPS / "restartable.cjs", tmp_path)) as started,
     ):
         wait_for(lambda: places(handle, started.pid) == [("apps", "api-1", "app")], 60)
         killed(server)
@@ -167,19 +184,17 @@ def test_a_sidecar_hears_of_its_own_pod_and_adds_no_labels(
     server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever scrapes it knows where it is; why containers ended it knows from the API."""
-    pod = server.cluster.add_pod("api-1")
-    server.cluster.change_pod("api-1", status=status())
+    uid = two_containers(server)
     with monkeypatch.context() as patch:
-        for name, value in server.environment(tmp_path / "account", pod).items():
+        for name, value in server.environment(tmp_path / "account", server.cluster.pods["apps", "api-1"]).items():
             patch.setenv(name, value)
         settings = "kubernetes: {pods: own}\n"
         with (
-            kubepods(pod["metadata"]["uid"], ID, accounted=False) as cgroup,
-            agent(tmp_path, settings, "--command", f"restartable.*{tmp_path.name}") as handle,
-            app(handle, *unaccounted(cgroup, node(22), APPS / "restartable.cjs", tmp_path.name)) as started,
+            kubepods(uid, ID, accounted=False) as cgroup,
+            agent(tmp_path, settings, "--command", f"restartable.*{tmp_path}") as handle,
+            app(handle, *unaccounted(cgroup, node(22), APPS / "restartable.cjs", tmp_path)) as started,
         ):
-            wait_for(lambda: (known := handle.process(started.pid)) and known["pod"], 60)
-            wait_for(lambda: server.asked("watch"), 60)
+            told(server, lambda: container(handle, started.pid))
             assert places(handle, started.pid) == [("?", "?", "?")]
             killed(server)
             started.process.kill()
@@ -196,8 +211,8 @@ def test_the_pod_that_is_evicted_is_the_processs_own(
     settings = f"defaults: {{restart: {{{rules}, successor_timeout: 1s}}}}\n"
     with (
         kubepods(pod["metadata"]["uid"], ID) as cgroup,
-        per_node(server, tmp_path, monkeypatch, f"restartable.*{tmp_path.name}", settings) as handle,
-        app(handle, *inside(cgroup, node(22), APPS / "restartable.cjs", tmp_path.name), FILL_MB="210"),
+        per_node(server, tmp_path, monkeypatch, f"restartable.*{tmp_path}", settings) as handle,
+        app(handle, *inside(cgroup, node(22), APPS / "restartable.cjs", tmp_path), FILL_MB="210"),
     ):
         wait_for(lambda: server.cluster.evictions == [(pod["metadata"]["uid"], 5)], 90)
         assert server.asked("eviction") == server.asked("/namespaces/apps/pods/api-1/eviction") >= 2
