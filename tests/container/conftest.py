@@ -18,6 +18,12 @@ def measured(pytestconfig: pytest.Config) -> Callable[[str], None]:
     return pytestconfig.stash.setdefault(_MEASURED, []).append
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test waits for the images, which are made by whatever the network and the machine give."""
+    for item in items:
+        item.add_marker(pytest.mark.timeout(1_200 if item is items[0] else 300))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print what was measured."""
     for line in config.stash.get(_MEASURED, []):

@@ -45,7 +45,20 @@ def size(podman: Podman, image: str) -> int:
 
 
 def _python(podman: Podman) -> None:
-    _import(podman, _debian(), PYTHON, [f"ENV {name}=/{_CERTIFICATES}" for name in ("PIP_CERT", "NODE_EXTRA_CA_CERTS")])
+    """A minimal Debian with Python, and pip where the official image has it."""
+    root = _empty("debian")
+    packages = "--include=python3,python3-venv,ca-certificates"
+    _run(["debootstrap", "--variant=minbase", packages, _SUITE, str(root)])
+    (root / "usr/bin/python").symlink_to("python3")
+    shutil.copy(f"/{_CERTIFICATES}", root / _CERTIFICATES)  # a proxy between may have a CA of its own
+    (wheel,) = (root / "usr/share/python-wheels").glob("pip-*.whl")
+    with zipfile.ZipFile(wheel) as pip:
+        pip.extractall(root / "usr/local/lib/python3.11/site-packages")
+    (root / "usr/local/bin/pip").write_text('#!/bin/sh\nexec python3 -m pip "$@"\n')
+    (root / "usr/local/bin/pip").chmod(0o755)
+    shutil.rmtree(root / "var/cache/apt")
+    _import(podman, root, PYTHON, [f"ENV {name}=/{_CERTIFICATES}" for name in ("PIP_CERT", "NODE_EXTRA_CA_CERTS")])
+    shutil.rmtree(root)
 
 
 def _node(podman: Podman) -> None:
@@ -69,26 +82,6 @@ def _busybox(podman: Podman) -> None:
         (folder / "bin" / applet).symlink_to("busybox")
     _import(podman, folder, BUSYBOX, [])
     shutil.rmtree(folder)
-
-
-def _debian() -> Path:
-    """A minimal Debian with Python, and pip where the official image has it."""
-    root = STORE / "debian"
-    if root.exists():
-        return root
-    making = _empty("debian.making")
-    packages = "--include=python3,python3-venv,ca-certificates"
-    _run(["debootstrap", "--variant=minbase", packages, _SUITE, str(making)])
-    (making / "usr/bin/python").symlink_to("python3")
-    shutil.copy(f"/{_CERTIFICATES}", making / _CERTIFICATES)  # a proxy between may have a CA of its own
-    (wheel,) = (making / "usr/share/python-wheels").glob("pip-*.whl")
-    with zipfile.ZipFile(wheel) as pip:
-        pip.extractall(making / "usr/local/lib/python3.11/site-packages")
-    (making / "usr/local/bin/pip").write_text('#!/bin/sh\nexec python3 -m pip "$@"\n')
-    (making / "usr/local/bin/pip").chmod(0o755)
-    shutil.rmtree(making / "var/cache/apt")
-    making.rename(root)
-    return root
 
 
 def _empty(name: str) -> Path:

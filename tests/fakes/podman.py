@@ -89,6 +89,7 @@ class Podman:
         self("pod", "rm", "--force", "--all", "--time", "2")
         self("rm", "--force", "--all", "--time", "2", "--volumes")
         self("volume", "prune", "--force")
+        self("image", "prune", "--force", "--filter", "until=24h")  # what builds left behind
         below = f"{STORE}/"
         points = [line.split(" ")[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
         for point in sorted((point for point in points if point.startswith(below)), reverse=True):
