@@ -21,6 +21,14 @@ ExecStart=/opt/node/bin/node /srv/api/server.js 3000
 """
 OF_RIGHTS = {"process_hidden", "environ_unreadable", "container_unreadable", "signal_not_permitted"}
 """What doctor finds where the agent may not do something."""
+COUNTING = """\
+process.on('SIGTERM', (name) => {
+  require('node:fs').appendFileSync('/var/lib/api/signals', `${name}\\n`);
+  setTimeout(() => process.exit(0), 1000);
+});
+setInterval(() => {}, 1000);
+"""
+"""An app that takes a second to end, and writes down how often it was asked to."""
 USERS = "u web - - /srv/api\nu api - - /srv/api\n"
 CAPABILITIES = 1 << 19 | 1 << 2 | 1 << 5
 """CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH and CAP_KILL (linux/capability.h)."""
@@ -39,8 +47,8 @@ def host(tmp_path: Path) -> Iterator[Systemd]:
         "users.sysusers": USERS,
         "web.service": WEB,
         "web.service.d/heapwarden.conf": _shipped("node.conf"),
-        "api.service": _shipped("api.service"),
-        "api.service.d/port.conf": "[Service]\nEnvironment=PORT=3001\n",
+        "api.service": _shipped("api.service").replace("server.js", "/etc/systemd/system/counting.js"),
+        "counting.js": COUNTING,
     }
     with systemd(tmp_path, units, CONFIG) as running:
         yield running
@@ -85,10 +93,11 @@ def test_the_hardened_agent_does_its_work(host: Systemd) -> None:
 
 
 def test_a_service_that_it_starts_itself(host: Systemd) -> None:
-    """As the service's user, with heap figures; a stop of the service is a clean one."""
+    """As the service's user, with heap figures; a stop of the service is a clean one, and one SIGTERM for the app."""
     health = "http://127.0.0.1:9799/healthz"
     wait_for(lambda: _get(host, health).get("memoryUsage", {}).get("heapUsed"), SECONDS)
     status = host.status(host.show("api.service", "MainPID"))
     assert int(status["CapEff"], 16) == 0
     host.control("stop", "api.service")
+    assert host.inside("cat", "/var/lib/api/signals") == "SIGTERM"
     assert (host.show("api.service", "Result"), host.show("api.service", "ActiveState")) == ("success", "inactive")
