@@ -247,6 +247,7 @@ async def test_without_its_pods_name_nothing_is_asked(server: ApiServer) -> None
     refused = await evict.ask(restart())
     assert refused is not None
     assert "HEAPWARDEN_POD_UID by the Downward API" in refused.text
+    assert refused.again_seconds <= 5, "on a node, names come late"
     with pytest.raises(ActuationError, match="HEAPWARDEN_POD_UID"):
         await evict.terminate(restart())
     assert server.requests == []

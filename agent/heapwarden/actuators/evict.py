@@ -20,6 +20,8 @@ BUDGET_CAUSE = "DisruptionBudget"
 TOO_MANY, SERVER_FAULT = 429, 500
 LEAST_SECONDS, MOST_SECONDS = 2.0, 60.0
 """Between two requests; doubled each time, unless the API says when to come again."""
+UNKNOWN_SECONDS = 5.0
+"""Names of pods come late on a node; looking for them again asks nobody."""
 MOST_REMEMBERED = 1_000
 
 
@@ -45,7 +47,7 @@ class EvictActuator:
         """Whether the API would evict its pod now: a dry run. The process goes on serving while it would not."""
         pod = self._pods.pod_of(restart.process)
         if pod is None:
-            return NotYet("method", _UNKNOWN_POD, MOST_SECONDS)
+            return NotYet("method", _UNKNOWN_POD, UNKNOWN_SECONDS)
         if pod.uid in self._evicted:
             return NotYet("sibling", f"its pod {pod.name} is being evicted already", MOST_SECONDS)
         try:
