@@ -5,6 +5,7 @@ mount --make-rprivate /
 mount -t proc proc /proc
 mount --bind /proc/sys /proc/sys
 mount -o remount,bind,ro /proc/sys
+if [ -e /dev/console ]; then mount --bind /dev/null /dev/console; fi
 
 lines=$(cat /proc/self/cgroup)
 mount -t tmpfs tmpfs /sys/fs/cgroup
@@ -46,4 +47,4 @@ EOF
 chmod 755 /opt/heapwarden/bin/heapwarden
 /opt/heapwarden/bin/heapwarden reporter install /usr/local/lib/heapwarden > /dev/null
 exec env -i container=unshare SYSTEMD_UNIT_PATH=/etc/systemd/system PATH=/usr/sbin:/usr/bin:/sbin:/bin \
-  /lib/systemd/systemd --system --unit=all.target --log-target=console --show-status=no
+  /lib/systemd/systemd --system --unit=all.target --log-target=null --show-status=no
