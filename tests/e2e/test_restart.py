@@ -134,6 +134,9 @@ def test_an_agent_that_is_killed_at_a_stage_is_followed_by_one_that_goes_on(tmp_
                 wait_for(lambda: stage in _whats(tmp_path), 60, every=0.005)
                 if stage == "terminate":
                     app.line("SIGTERM")
+                    wait_for(
+                        lambda: [event["what"] for event in _history(tmp_path)].count("terminate") == 2
+                    )  # written down
                 watcher.program.signal(signal.SIGKILL)
                 watcher.program.wait()
                 gate.touch()
