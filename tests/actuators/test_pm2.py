@@ -112,6 +112,7 @@ async def test_no_daemon_is_ever_started() -> None:
     """PM2's command would start one where there is none: it would know nothing of the app, and stay."""
     with pm2([APP, "--name", "solo"]) as manager:
         daemon, app = manager.daemon, manager.pid()
+        wait_for(lambda: psutil.Process(app).net_connections("tcp"), LONG)  # while it loads, it would follow the daemon
         (manager.home / "rpc.sock").unlink()
         with pytest.raises(ActuationError, match=r"can't be reached at .*/rpc\.sock: No such file"):
             await restart(app)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fakes.conditions import wait_for
-from fakes.machine import APPS, NODE_MAJORS, AgentHandle, Program, agent, app, demo, get, node
+from fakes.machine import APPS, NODE_MAJORS, SPREAD_MAJORS, AgentHandle, Program, agent, app, demo, get, node
 
 AT_ONCE = "defaults: {health: {heap_usage: {for: 0s}}}\n"
 PREFILLED = 0.6
@@ -86,7 +86,7 @@ def _leak_to_the_end(watcher: AgentHandle, majors: Sequence[int], size: int, rat
             assert death.told[200] < death.told[503] < death.ended_at
 
 
-@pytest.mark.parametrize("major", NODE_MAJORS)
+@pytest.mark.parametrize("major", SPREAD_MAJORS)
 def test_a_large_static_cache_and_an_idle_app_stay_healthy(watcher: AgentHandle, major: int) -> None:
     """500 MB that stay, and nothing at all: never anything but healthy, though heapUsed / heapTotal is beyond .9."""
     with demo(watcher, major) as (started, url):

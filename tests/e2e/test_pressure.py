@@ -1,4 +1,4 @@
-"""The example that listens to its pressure: the cache shrinks, load is shed, and all is well again, on every major."""
+"""The example that listens to its pressure: the cache shrinks, load is shed, and all is well again."""
 
 import http.client
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fakes.conditions import wait_for
-from fakes.machine import NODE_MAJORS, ROOT, AgentHandle, Program, agent, app, get, node
+from fakes.machine import ROOT, SPREAD_MAJORS, AgentHandle, Program, agent, app, get, node
 
 EXAMPLE = ROOT / "config" / "examples" / "pressure" / "server.js"
 HEAP_MB = 128
@@ -50,7 +50,7 @@ class Shop:
         return connection, connection.getresponse().status
 
 
-@pytest.fixture(params=NODE_MAJORS)
+@pytest.fixture(params=SPREAD_MAJORS)
 def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
     """The example under an agent that looks often, so that the test is short."""
     with agent(tmp_path, "sample_interval: 200ms\n") as watcher:

@@ -11,7 +11,19 @@ from pathlib import Path
 import pytest
 
 from fakes.conditions import wait_for
-from fakes.machine import APPS, HEAPWARDEN, NODE_MAJORS, AgentHandle, Program, agent, app, free_port, get, node, program
+from fakes.machine import (
+    APPS,
+    HEAPWARDEN,
+    SPREAD_MAJORS,
+    AgentHandle,
+    Program,
+    agent,
+    app,
+    free_port,
+    get,
+    node,
+    program,
+)
 
 APP = APPS / "restartable.cjs"
 MAJOR = 22
@@ -224,7 +236,7 @@ def test_run_brings_its_command_back_after_a_restart_and_ends_as_it_ends(tmp_pat
         assert len({line.split()[1] for line in run.out if "SIGTERM" in line}) == 2
 
 
-@pytest.mark.parametrize("major", NODE_MAJORS)
+@pytest.mark.parametrize("major", SPREAD_MAJORS)
 def test_garbage_is_no_reason_where_a_collection_is_asked_for_first(tmp_path: Path, major: int) -> None:
     """Most of the heap is full of what the app has just let go of: collected, no restart. What it holds: restarted."""
     rules = _rules(max_memory="10G", heap_usage="{above: 72%, for: 0s}", confirm_with_gc="true", cooldown="10m")

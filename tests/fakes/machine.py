@@ -20,6 +20,8 @@ from heapwarden.reporter.install import SCRIPT, node_options
 
 ROOT = Path(__file__).parents[2]
 NODE_MAJORS = (18, 20, 22, 24, 26)
+SPREAD_MAJORS = (18, 22, 26)
+"""For what takes long, and rests on parts that are each tested with every major."""
 DEMO = ROOT / "config" / "examples" / "demo" / "server.js"
 APPS = ROOT / "tests" / "fixtures" / "apps"
 
