@@ -34,6 +34,7 @@ class Podman:
     def __init__(self, folder: Path) -> None:
         """Images and containers live below ``folder``, which is made."""
         folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder.resolve()
         self._options = ("--root", str(folder / "store"), "--runroot", str(folder / "run"), "--storage-driver=overlay")
         self._config = folder / "containers.conf"
         self._config.write_text(_config())
@@ -51,7 +52,14 @@ class Podman:
         """Any exit code is an answer."""
         command = self.command(*arguments)
         return subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, timeout=seconds, check=False, **options
+            command,
+            cwd=self._folder,  # conmon leaves a file `oom` where it was started
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+            **options,
         )
 
     def __call__(self, *arguments: str | Path, seconds: float = 120, **options: Any) -> str:
