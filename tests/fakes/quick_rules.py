@@ -7,8 +7,8 @@ from typing import Any
 import yaml
 
 from fakes.panels import UNITS
+from fakes.shipped import RULES
 
-COMMITTED = Path(__file__).parents[2] / "dashboards" / "prometheus"
 TIMES_FASTER = 30
 """A scrape each second is then what one each 30 s is elsewhere."""
 FIRING = "HeapwardenAgentDown"
@@ -20,10 +20,10 @@ _SECONDS = re.compile(r"(?<=[<>] )\d{3,}|(?<=[<>]= )\d{3,}")
 """Ages and times to come, which expressions compare with plain numbers."""
 
 
-def quick(folder: Path, committed: Path = COMMITTED) -> list[Path]:
+def quick(folder: Path) -> list[Path]:
     """Write them to ``folder``; their paths."""
     written = []
-    for file in sorted(committed.glob("*.rules.yaml")):
+    for file in sorted(RULES.glob("*.rules.yaml")):
         document = yaml.safe_load(file.read_text())
         for group in document["groups"]:
             group["interval"] = _faster(group["interval"])
@@ -32,7 +32,7 @@ def quick(folder: Path, committed: Path = COMMITTED) -> list[Path]:
         target = folder / file.name
         target.write_text(yaml.safe_dump(document))
         written.append(target)
-    assert written, f"no rules in {committed}"
+    assert written, f"no rules in {RULES}"
     return written
 
 

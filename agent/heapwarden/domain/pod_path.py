@@ -11,8 +11,9 @@ import re
 from typing import NamedTuple
 
 _ID = r"[0-9a-f]{64}"
-_UID = r"[0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32}"
-_POD = re.compile(rf"(?:[a-z0-9_.-]+-)?pod({_UID})(?:\.slice)?(?::[a-z0-9-]+:({_ID}))?")
+UID = r"[0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32}"
+"""A pod's, as the kubelet names cgroups: with underscores where systemd makes them, without dashes for static pods."""
+_POD = re.compile(rf"(?:[a-z0-9_.-]+-)?pod({UID})(?:\.slice)?(?::[a-z0-9-]+:({_ID}))?")
 """The last part: a containerd that was not told of the kubelet's driver has ``…-podUID.slice:cri-containerd:ID``, below
 its own service."""
 _CONTAINER = re.compile(rf"(?:[a-z]+(?:-[a-z]+)*-)?({_ID})(?:\.scope)?")

@@ -5,8 +5,8 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
+from heapwarden.domain import pod_path
 from heapwarden.domain.identity import ProcessId
-from heapwarden.domain.pod_path import OUTSIDE
 from heapwarden.kubernetes.service_account import ServiceAccount
 from heapwarden.ports import Pod
 
@@ -16,8 +16,8 @@ NAMESPACE, NAME, UID = (f"HEAPWARDEN_POD_{what}" for what in ("NAMESPACE", "NAME
 MAX_CGROUP_BYTES = 65_536
 _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 """A DNS subdomain, as RFC 1123 has them; a namespace's is a label."""
-_POD = re.compile(rb"pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32})")
-"""As the kubelet names cgroups: with underscores where systemd makes them, without dashes for static pods."""
+_POD = re.compile(f"pod({pod_path.UID})".encode())
+"""Anywhere in the text, so that a pod within another is in doubt, and in neither."""
 
 
 class OwnPod:
@@ -64,7 +64,7 @@ def _pods(cgroups: bytes) -> set[bytes]:
 
 
 def _leads_out(cgroups: bytes) -> bool:
-    return any(line.split(b":", 2)[-1].startswith(OUTSIDE.encode()) for line in cgroups.split(b"\n"))
+    return any(line.split(b":", 2)[-1].startswith(pod_path.OUTSIDE.encode()) for line in cgroups.split(b"\n"))
 
 
 def _plain(uid: bytes) -> bytes:
